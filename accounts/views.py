@@ -1,0 +1,1 @@
+def locked_out(): pass

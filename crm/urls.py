@@ -1,0 +1,18 @@
+"""Every address of the desk, without trailing slashes."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("leads.urls")),
+    path("", include("followups.urls")),
+    path("", include("performance.urls")),
+    path("admin/", admin.site.urls),
+]
+
+if settings.DEBUG:
+    from debug_toolbar.toolbar import debug_toolbar_urls
+
+    urlpatterns += debug_toolbar_urls()

@@ -1,0 +1,58 @@
+"""Telephone numbers: however they are typed, one customer has one spelling. Pure."""
+
+import unicodedata
+from typing import NamedTuple
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+
+REGION = "IN"
+LONGEST = 40
+
+
+class Phone(NamedTuple):
+    """A number in E.164 (+919876543210), or the problem with what was typed, in words for who typed it."""
+
+    e164: str = ""
+    problem: str = ""
+
+
+def normalise(typed: str) -> Phone:
+    """How `typed` is stored and compared; a number without a country is Indian.
+
+    Never raises, and settles in one pass: a normalised number stays as it is.
+    """
+    plain = unicodedata.normalize("NFKC", typed).strip()
+    if not plain:
+        return Phone(problem="Type the customer's phone number.")
+    if len(plain) > LONGEST:
+        return Phone(problem="This is too long for a phone number.")
+    try:
+        number = phonenumbers.parse(plain, REGION)
+    except NumberParseException:
+        return Phone(problem="This is not a phone number: type ten digits, or + and the country code.")
+    if number.extension:
+        return Phone(problem="Type the number without an extension.")
+    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
+        return Phone(problem="This cannot be a phone number: it has too few or too many digits.")
+    return Phone(e164=phonenumbers.format_number(number, PhoneNumberFormat.E164))
+
+
+def pretty(e164: str) -> str:
+    """For people: +91 98765 43210."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(e164, None), PhoneNumberFormat.INTERNATIONAL)
+    except NumberParseException:
+        return e164
+
+
+def masked(e164: str) -> str:
+    """The last two digits, for those who need not dial: ••••• •••10."""
+    return f"••••• •••{e164[-2:]}"
+
+
+def masked_name(name: str) -> str:
+    """R••••• K.: enough for a colleague to recognise the customer, no more."""
+    first, *rest = name.split() or ["?"]
+    initial = f" {rest[-1][0]}." if rest else ""
+    return f"{first[0]}•••••{initial}"
