@@ -1,0 +1,70 @@
+"""What a call's outcome does to a lead and its open follow-up: the only writer of their status."""
+
+from datetime import datetime
+from typing import Protocol
+
+from followups.catalogue import CALL_BACK, FinalStatus, FollowUp, Outcome
+from followups.models import EmailState, PSFollowup
+from followups.priority import priority
+
+
+class Lead(Protocol):
+    """The part of a lead that an outcome touches."""
+
+    lead_status: str
+    lead_category: str
+    final_status: str
+    lost_reason: str
+    follow_up_at: datetime | None
+    first_call_at: datetime | None
+    last_contact_at: datetime | None
+    won_at: datetime | None
+    lost_at: datetime | None
+    enquiries: int
+    priority: int
+    updated_at: datetime
+
+
+LEAD_FIELDS = tuple(Lead.__annotations__)
+FOLLOWUP_FIELDS = ("closed_at", "final_status", "email_state")
+
+
+def apply(
+    lead: Lead,
+    followup: PSFollowup | None,
+    outcome: Outcome,
+    *,
+    at: datetime,
+    follow_up_at: datetime | None = None,
+    lost_reason: str = "",
+) -> None:
+    """Sets what `outcome`, told at `at`, means for `lead` and its open `followup`; the caller saves both.
+
+    A closing outcome closes both and drops the follow-up date; won and lost are stamped once. A later missed call
+    never erases the first call.
+    """
+    lead.lead_status = outcome.code
+    lead.final_status = outcome.implies.value
+    lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
+    if outcome.contacted:
+        lead.first_call_at = lead.first_call_at or at
+        lead.last_contact_at = at
+    lead.won_at = (lead.won_at or at) if outcome.implies == FinalStatus.WON else None
+    lead.lost_at = (lead.lost_at or at) if outcome.implies == FinalStatus.LOST else None
+    lead.lost_reason = (lost_reason or outcome.code) if outcome.implies == FinalStatus.LOST else ""
+    lead.priority = priority(
+        category=lead.lead_category,
+        enquiries=lead.enquiries,
+        promised=outcome.code == CALL_BACK,
+    )
+    lead.updated_at = at
+    if followup and outcome.closes:
+        close(followup, outcome.implies, at=at)
+
+
+def close(followup: PSFollowup, final: FinalStatus, *, at: datetime) -> None:
+    """Ends an assignment with the lead's final status; a mail that has not gone out is no longer needed."""
+    followup.closed_at = followup.closed_at or at
+    followup.final_status = final.value
+    if followup.email_state == EmailState.WAITING:
+        followup.email_state = EmailState.NOT_NEEDED

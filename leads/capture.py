@@ -1,0 +1,358 @@
+"""Capture: one SQL statement that knows the customer or makes the lead, and plans what the workers do next.
+
+Whether a phone has an open lead is decided by the partial unique index of lead_master, not by a look before the leap.
+`capture` is the only way in which leads come to be; `check` tells beforehand what it would do.
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from django.db import IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+from accounts.models import Branch, Role, User
+from followups import outcome as outcomes
+from followups.models import Outbox, PSFollowup
+from followups.priority import REPEAT_POINTS
+from leads.card import Card, card
+from leads.models import DuplicateLead, LeadMaster
+from leads.records import Enquiry, Records
+
+UID_CLASH = "lead_master_uid_once"
+TRIES = 5
+
+
+class Outcome(StrEnum):
+    NEW = "new"  # check's word for what capture would make
+    CREATED = "created"
+    DUPLICATE = "duplicate"
+    REPEAT = "repeat"
+    INVALID = "invalid"
+
+
+class NotAllowed(Exception):
+    """Only an active CRE or supervisor captures leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What became of an enquiry.
+
+    `card` shows the known lead of a duplicate or repeat; `returning` is the uid of the customer's latest closed lead;
+    `replayed` that this very form had been saved before; `milliseconds` and `statements` are what it cost.
+    """
+
+    outcome: Outcome
+    uid: str = ""
+    card: Card | None = None
+    own: bool = False
+    returning: str = ""
+    replayed: bool = False
+    errors: dict[str, str] | None = None
+    milliseconds: float = 0.0
+    statements: int = 1
+
+
+def _table(model: type[models.Model]) -> str:
+    return model._meta.db_table
+
+
+def _columns(model: type[models.Model], prefix: str = "", **instead: str) -> str:
+    """The model's columns but its key, in order, each from the record `prefix` unless `instead` names another."""
+    names = [field.column for field in model._meta.concrete_fields if not field.primary_key]
+    return ", ".join(instead.get(name, f"{prefix}{name}") for name in names)
+
+
+LEAD, REPEAT, FOLLOWUP, OUTBOX = map(_table, (LeadMaster, DuplicateLead, PSFollowup, Outbox))
+PERSON, BRANCH = map(_table, (User, Branch))
+
+# What is known of the phone. `typed` has one row: the lead as it would be.
+KNOWN = f"""
+typed AS (
+    SELECT * FROM jsonb_populate_record(NULL::{LEAD}, %(lead)s::jsonb)
+),
+known AS (  -- the open lead, and whether this pair (of this reference) has asked before
+    SELECT lead.id,
+           lead.source = typed.source AND lead.sub_source = typed.sub_source
+               AND typed.external_ref IN ('', lead.external_ref)
+           OR EXISTS (
+               SELECT FROM {REPEAT} AS again
+                WHERE again.lead_id = lead.id
+                  AND again.source = typed.source AND again.sub_source = typed.sub_source
+                  AND typed.external_ref IN ('', again.external_ref)
+           ) AS asked_before
+      FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
+     WHERE lead.final_status = 'Pending'
+),
+just_closed AS (  -- closed by its own capture within a day, such as a wrong number: typed again, it is the same one
+    SELECT lead.id
+      FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
+     WHERE lead.final_status <> 'Pending'
+       AND lead.source = typed.source AND lead.sub_source = typed.sub_source
+       AND lead.created_at > typed.created_at - interval '24 hours'
+       AND coalesce(lead.won_at, lead.lost_at) = lead.created_at
+       AND NOT EXISTS (SELECT FROM known)
+     ORDER BY lead.created_at DESC, lead.id DESC LIMIT 1
+),
+earlier AS (  -- the latest closed lead of a returning customer
+    SELECT lead.id, lead.uid
+      FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
+     WHERE lead.final_status <> 'Pending'
+     ORDER BY lead.created_at DESC, lead.id DESC LIMIT 1
+)"""
+
+# The columns that leads.card.card() reads, of the lead `shown`.
+CARD = """
+       shown.uid, shown.customer_name, shown.customer_mobile_number, shown.source, shown.sub_source,
+       shown.lead_status, shown.final_status, shown.created_at, shown.last_contact_at,
+       owner.name AS owner, branch.name AS branch, seller_of.name AS ps"""
+RECENT = f"""
+       (shown.created_at > typed.created_at - interval '7 days')::int + (
+           SELECT count(*) FROM {REPEAT} AS again
+            WHERE again.lead_id = shown.id AND again.created_at > typed.created_at - interval '7 days'
+       )"""
+CARD_JOINS = f"""
+  LEFT JOIN {BRANCH} AS branch ON branch.id = shown.branch_id
+  LEFT JOIN {PERSON} AS seller_of ON seller_of.id = shown.ps_id"""
+
+CHECK = f"""
+WITH {KNOWN}
+SELECT known.asked_before, known.id AS known_id, earlier.uid AS returning,
+       shown.cre_id, shown.enquiries, {RECENT} AS recent, {CARD}
+  FROM typed
+  LEFT JOIN known ON true
+  LEFT JOIN just_closed ON true
+  LEFT JOIN earlier ON true
+  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(known.id, just_closed.id)
+  LEFT JOIN {PERSON} AS owner ON owner.id = shown.cre_id {CARD_JOINS}
+"""
+
+CAPTURE = f"""
+WITH {KNOWN},
+actor AS (  -- people are asked for here, so that no cache can be wrong about them
+    SELECT person.id, person.role FROM {PERSON} AS person JOIN typed ON person.id = typed.created_by_id
+     WHERE person.is_active AND person.role IN ('cre', 'supervisor')
+),
+seller AS (
+    SELECT person.id FROM {PERSON} AS person JOIN typed ON person.id = typed.ps_id
+     WHERE person.role = 'ps' AND person.is_active AND person.available AND person.branch_id = typed.branch_id
+),
+replay AS (  -- this very form, saved before
+    SELECT lead.id, 'created' AS outcome
+      FROM {LEAD} AS lead JOIN typed USING (request_id, created_by_id, customer_mobile_number)
+     WHERE lead.created_at > typed.created_at - interval '24 hours'
+    UNION ALL
+    SELECT again.lead_id, 'repeat'
+      FROM {REPEAT} AS again JOIN typed USING (request_id, created_by_id, customer_mobile_number)
+     WHERE again.created_at > typed.created_at - interval '24 hours'
+     LIMIT 1
+),
+captured AS (  -- a rival who commits the same phone first is locked and shows itself: its row is not fresh
+    INSERT INTO {LEAD} ({_columns(LeadMaster)})
+    SELECT {_columns(LeadMaster, "typed.", previous_id="earlier.id")}
+      FROM typed CROSS JOIN actor LEFT JOIN earlier ON true
+     WHERE NOT EXISTS (SELECT FROM replay)
+       AND NOT EXISTS (SELECT FROM known)
+       AND NOT EXISTS (SELECT FROM just_closed)
+       AND (typed.ps_id IS NULL OR EXISTS (SELECT FROM seller))
+    ON CONFLICT (customer_mobile_number) WHERE final_status = 'Pending'
+    DO UPDATE SET enquiries = {LEAD}.enquiries
+    RETURNING id, uid, (xmax = 0) AS fresh
+),
+repeated AS (
+    INSERT INTO {REPEAT} ({_columns(DuplicateLead)})
+    SELECT {_columns(DuplicateLead, "again.", lead_id="known.id")}
+      FROM jsonb_populate_record(NULL::{REPEAT}, %(repeat)s::jsonb) AS again CROSS JOIN known CROSS JOIN actor
+     WHERE NOT known.asked_before AND NOT EXISTS (SELECT FROM replay)
+    ON CONFLICT (lead_id, source, sub_source, external_ref) DO NOTHING
+    RETURNING id, lead_id
+),
+asked_again AS (  -- the lead moves up, and finds an owner if it has none who works here
+    UPDATE {LEAD} AS lead
+       SET enquiries = lead.enquiries + 1,
+           priority = lead.priority + {REPEAT_POINTS},
+           first_call_at = coalesce(lead.first_call_at, typed.first_call_at),
+           last_contact_at = coalesce(typed.last_contact_at, lead.last_contact_at),
+           cre_id = CASE WHEN adopts.yes THEN actor.id ELSE lead.cre_id END,
+           cre_assigned_at = CASE WHEN adopts.yes THEN typed.created_at ELSE lead.cre_assigned_at END,
+           updated_at = typed.created_at
+      FROM repeated
+      JOIN {LEAD} AS before ON before.id = repeated.lead_id
+     CROSS JOIN typed
+     CROSS JOIN actor
+     CROSS JOIN LATERAL (
+         SELECT actor.role = 'cre' AND NOT EXISTS (
+             SELECT FROM {PERSON} AS person WHERE person.id = before.cre_id AND person.is_active
+         ) AS yes
+     ) AS adopts
+     WHERE lead.id = repeated.lead_id
+    RETURNING lead.id, lead.cre_id, lead.enquiries
+),
+assigned AS (
+    INSERT INTO {FOLLOWUP} ({_columns(PSFollowup)})
+    SELECT {_columns(PSFollowup, "planned.", lead_uid="captured.uid")}
+      FROM jsonb_populate_record(NULL::{FOLLOWUP}, %(followup)s::jsonb) AS planned CROSS JOIN captured
+     WHERE captured.fresh AND planned.ps_id IS NOT NULL
+    RETURNING id, email_state
+),
+work AS (
+    SELECT 'attempt' AS kind, captured.id AS lead_id, assigned.id AS ps_followup_id, %(call)s::jsonb AS payload
+      FROM captured LEFT JOIN assigned ON true WHERE captured.fresh AND %(call)s::jsonb IS NOT NULL
+    UNION ALL
+    SELECT 'mail', captured.id, assigned.id, %(mail)s::jsonb
+      FROM captured CROSS JOIN assigned WHERE assigned.email_state = 'waiting'
+    UNION ALL  -- the call was made on the open lead, and does not change its status
+    SELECT 'attempt', asked_again.id, NULL, %(call)s::jsonb || '{{"final_status_after": "Pending"}}'
+      FROM asked_again WHERE %(call)s::jsonb IS NOT NULL
+    UNION ALL
+    SELECT 'alert', repeated.lead_id, NULL, %(alert)s::jsonb || jsonb_build_object('repeat', repeated.id)
+      FROM repeated
+),
+queued AS (
+    INSERT INTO {OUTBOX} ({_columns(Outbox)})
+    SELECT {
+    _columns(
+        Outbox,
+        "blank.",
+        kind="work.kind",
+        lead_id="work.lead_id",
+        ps_followup_id="work.ps_followup_id",
+        payload="work.payload",
+    )
+}
+      FROM work CROSS JOIN jsonb_populate_record(NULL::{OUTBOX}, %(outbox)s::jsonb) AS blank
+    RETURNING id
+)
+SELECT EXISTS (SELECT FROM actor) AS allowed,
+       typed.ps_id IS NULL OR EXISTS (SELECT FROM seller) AS seller_takes_leads,
+       replay.outcome AS replayed,
+       captured.id AS captured_id, captured.fresh,
+       known.id AS known_id, known.asked_before, repeated.id AS repeated_id,
+       earlier.uid AS returning,
+       coalesce(asked_again.cre_id, shown.cre_id) AS cre_id,
+       coalesce(asked_again.enquiries, shown.enquiries) AS enquiries,
+       {RECENT} + (repeated.id IS NOT NULL)::int AS recent, {CARD}
+  FROM typed
+  LEFT JOIN replay ON true
+  LEFT JOIN captured ON true
+  LEFT JOIN known ON true
+  LEFT JOIN repeated ON true
+  LEFT JOIN asked_again ON true
+  LEFT JOIN just_closed ON true
+  LEFT JOIN earlier ON true
+  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(replay.id, known.id, just_closed.id)
+  LEFT JOIN {PERSON} AS owner ON owner.id = coalesce(asked_again.cre_id, shown.cre_id) {CARD_JOINS}
+"""
+
+
+def capture(enquiry: Enquiry, actor: User) -> Captured:
+    """Makes the lead of `enquiry`, or finds the one that is open for its phone, in one transaction.
+
+    Raises NotAllowed where `actor` is not an active CRE or supervisor. Nothing is written unless the outcome is
+    created or repeat.
+    """
+    started = time.perf_counter()
+    for attempt in range(1, TRIES + 1):
+        try:
+            with transaction.atomic():
+                captured = _capture(enquiry, actor)
+        except IntegrityError as error:
+            # Two leads of one phone met in 35 bits: another moment gives another uid.
+            if attempt == TRIES or _constraint(error) != UID_CLASH:
+                raise
+            continue
+        return replace(captured, milliseconds=(time.perf_counter() - started) * 1000)
+    raise AssertionError("unreachable")
+
+
+def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
+    """What `capture` would say to an enquiry from `phone` (E.164) and `pair`, with the card as `reader` may see it.
+
+    Without a pair a known phone is a duplicate. Reads only.
+    """
+    started = time.perf_counter()
+    source, sub_source = pair or ("", "")
+    typed = {
+        "customer_mobile_number": phone,
+        "source": source,
+        "sub_source": sub_source,
+        "external_ref": "",
+        "created_at": str(timezone.now()),
+    }
+    row = _fetch(CHECK, {"lead": json.dumps(typed)})
+    if row["uid"] is None:
+        outcome = Outcome.NEW
+    elif row["known_id"] and pair and not row["asked_before"]:
+        outcome = Outcome.REPEAT
+    else:
+        outcome = Outcome.DUPLICATE
+    found = _known(outcome, row, reader)
+    return replace(found, milliseconds=(time.perf_counter() - started) * 1000)
+
+
+def _capture(enquiry: Enquiry, actor: User) -> Captured:
+    records = Records(enquiry, actor)
+    parameters = records.as_json()
+    row = _fetch(CAPTURE, parameters)
+    statements = 1
+    if _rival_was_first(row):
+        # Ours is now the lock on the rival's lead, so that asking once more, which sees it, gives a certain answer.
+        row = _fetch(CAPTURE, parameters)
+        statements = 2
+    if not row["allowed"]:
+        raise NotAllowed
+    if row["replayed"]:
+        return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True, statements=statements)
+    if row["fresh"]:
+        if enquiry.call.closes:
+            _close(records.lead, row["captured_id"], enquiry)
+            statements += 1
+        return Captured(Outcome.CREATED, records.lead.uid, returning=row["returning"] or "", own=True, statements=statements)
+    if row["repeated_id"]:
+        return replace(_known(Outcome.REPEAT, row, actor), statements=statements)
+    if row["uid"]:
+        return replace(_known(Outcome.DUPLICATE, row, actor), statements=statements)
+    return Captured(
+        Outcome.INVALID,
+        errors={"ps_name": "This PS takes no new leads at this branch: choose another."},
+        statements=statements,
+    )
+
+
+def _rival_was_first(row: dict[str, Any]) -> bool:
+    lost_the_lead = row["captured_id"] is not None and not row["fresh"]
+    lost_the_repeat = (
+        row["allowed"]
+        and not row["replayed"]
+        and row["known_id"] is not None
+        and not row["asked_before"]
+        and row["repeated_id"] is None
+    )
+    return lost_the_lead or lost_the_repeat
+
+
+def _known(outcome: Outcome, row: dict[str, Any], reader: User) -> Captured:
+    own = row["cre_id"] == reader.pk
+    shown = card(row, full=own or reader.role == Role.SUPERVISOR) if row["uid"] else None
+    return Captured(outcome, row["uid"] or "", shown, own=own, returning=row["returning"] or "")
+
+
+def _close(lead: LeadMaster, pk: int, enquiry: Enquiry) -> None:
+    lead.pk = pk
+    lead._state.adding = False
+    outcomes.apply(lead, None, enquiry.call, at=lead.created_at)
+    lead.save(update_fields=outcomes.LEAD_FIELDS)
+
+
+def _fetch(statement: str, parameters: dict[str, str | None]) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        names = [column.name for column in cursor.description]
+        return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+def _constraint(error: IntegrityError) -> str | None:
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
