@@ -41,13 +41,14 @@ class NotAllowed(Exception):
 class Captured:
     """What became of an enquiry.
 
-    `card` shows the known lead of a duplicate or repeat; `returning` is the uid of the customer's latest closed lead;
+    `card` shows the known lead of a duplicate or repeat, `pair` is the source as people say it; `returning` is the uid of the customer's latest closed lead;
     `replayed` that this very form had been saved before; `milliseconds` and `statements` are what it cost.
     """
 
     outcome: Outcome
     uid: str = ""
     card: Card | None = None
+    pair: str = ""
     own: bool = False
     returning: str = ""
     replayed: bool = False
@@ -264,7 +265,11 @@ def capture(enquiry: Enquiry, actor: User) -> Captured:
             if attempt == TRIES or _constraint(error) != UID_CLASH:
                 raise
             continue
-        return replace(captured, milliseconds=(time.perf_counter() - started) * 1000)
+        return replace(
+            captured,
+            pair=f"{enquiry.source} {enquiry.sub_source}",
+            milliseconds=(time.perf_counter() - started) * 1000,
+        )
     raise AssertionError("unreachable")
 
 
@@ -290,7 +295,7 @@ def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
     else:
         outcome = Outcome.DUPLICATE
     found = _known(outcome, row, reader)
-    return replace(found, milliseconds=(time.perf_counter() - started) * 1000)
+    return replace(found, pair=" ".join(pair or ()), milliseconds=(time.perf_counter() - started) * 1000)
 
 
 def _capture(enquiry: Enquiry, actor: User) -> Captured:

@@ -1,0 +1,57 @@
+"""Who may call a view: its roles, and whether it answers people (pages) or programs (JSON)."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from accounts.models import Role, User
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+class SignedInRequest(HttpRequest):
+    """A request behind SignInRequiredMiddleware: its user is one of ours."""
+
+    user: User
+
+
+def roles(*allowed: Role) -> Callable[[View], View]:
+    """A page for these roles; others get the 403 page."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.role not in allowed:
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return cast(View, checked)
+
+    return decorate
+
+
+def json_post(*allowed: Role) -> Callable[[View], View]:
+    """An address that takes a POST from these roles and answers JSON, refusals included: 401, 403, 405."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.role not in allowed:
+                return refusal("Your role may not do this.", 403)
+            if request.method != "POST":
+                response = refusal("Send a POST.", 405)
+                response["Allow"] = "POST"
+                return response
+            return view(request, *args, **kwargs)
+
+        checked.answers_json = True  # type: ignore[attr-defined]
+        return cast(View, checked)
+
+    return decorate
+
+
+def refusal(message: str, status: int) -> JsonResponse:
+    return JsonResponse({"success": False, "message": message}, status=status)

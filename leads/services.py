@@ -1,0 +1,68 @@
+"""What can be done with a lead: one function a verb, one transaction each. Every door calls these."""
+
+import uuid
+
+from django.db import transaction
+from django.utils import timezone
+from structlog.stdlib import get_logger
+
+from accounts.models import User
+from followups.models import Kind, Outbox
+from followups.priority import REPEAT_POINTS
+from leads.capture import Captured, capture
+from leads.models import Channel, DuplicateLead, LeadMaster
+from leads.records import Enquiry
+
+log = get_logger(__name__)
+
+
+def capture_lead(enquiry: Enquiry, actor: User) -> Captured:
+    """Saves an enquiry: see `leads.capture.capture`, which decides. Raises NotAllowed for who may not."""
+    captured = capture(enquiry, actor)
+    log.info(
+        "lead captured",
+        outcome=captured.outcome.value,
+        uid=captured.uid,
+        replayed=captured.replayed,
+        milliseconds=round(captured.milliseconds, 1),
+        statements=captured.statements,
+    )
+    return captured
+
+
+def tell_owner(*, uid: str, phone: str, remark: str, actor: User) -> LeadMaster | None:
+    """A customer of a colleague called: the owner is alerted, and finds the call among the Repeats.
+
+    `phone` (E.164) must be the lead's: whoever tells has had the customer on the line. None, and nothing written,
+    where there is no open lead of this uid and phone.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        lead = (
+            LeadMaster.objects.select_for_update(no_key=True)
+            .filter(uid=uid, customer_mobile_number=phone, final_status="Pending")
+            .first()
+        )
+        if lead is None:
+            return None
+        repeat = DuplicateLead.objects.create(
+            lead=lead,
+            customer_mobile_number=lead.customer_mobile_number,
+            customer_name=lead.customer_name,
+            source=lead.source,
+            sub_source=lead.sub_source,
+            external_ref=f"told-{uuid.uuid4()}",
+            remark=remark,
+            channel=Channel.TOLD,
+            created_by=actor,
+            created_at=now,
+        )
+        lead.enquiries += 1
+        lead.priority += REPEAT_POINTS
+        lead.updated_at = now
+        lead.save(update_fields=["enquiries", "priority", "updated_at"])
+        Outbox.objects.create(
+            kind=Kind.ALERT, lead_id=lead.pk, payload={"repeat": repeat.pk, "by": actor.pk, "remark": remark}
+        )
+    log.info("owner told", uid=uid)
+    return lead
