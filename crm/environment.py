@@ -90,7 +90,7 @@ def database(options: Mapping[str, Any], statement_timeout: int) -> dict[str, An
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}.") from error
     if not parts.get("dbname"):
         raise ImproperlyConfigured("DATABASE_URL names no database: write it after the last slash.")
-    limits = f"-c statement_timeout={statement_timeout} -c lock_timeout=2000 -c idle_in_transaction_session_timeout=20000"
+    limits = f"-c statement_timeout={statement_timeout} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=20000"
     given = str(parts.pop("options", ""))
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -163,11 +163,16 @@ captured AS (  -- a rival who commits the same phone first is locked and shows i
     DO UPDATE SET enquiries = {LEAD}.enquiries
     RETURNING id, uid, (xmax = 0) AS fresh
 ),
+locked AS (  -- the lead first, then its repeats: in any other order two rivals would wait for each other
+    SELECT lead.id
+      FROM {LEAD} AS lead JOIN known ON lead.id = known.id CROSS JOIN actor
+     WHERE NOT known.asked_before AND NOT EXISTS (SELECT FROM replay) AND lead.final_status = 'Pending'
+       FOR NO KEY UPDATE OF lead
+),
 repeated AS (
     INSERT INTO {REPEAT} ({_columns(DuplicateLead)})
-    SELECT {_columns(DuplicateLead, "again.", lead_id="known.id")}
-      FROM jsonb_populate_record(NULL::{REPEAT}, %(repeat)s::jsonb) AS again CROSS JOIN known CROSS JOIN actor
-     WHERE NOT known.asked_before AND NOT EXISTS (SELECT FROM replay)
+    SELECT {_columns(DuplicateLead, "again.", lead_id="locked.id")}
+      FROM jsonb_populate_record(NULL::{REPEAT}, %(repeat)s::jsonb) AS again CROSS JOIN locked
     ON CONFLICT (lead_id, source, sub_source, external_ref) DO NOTHING
     RETURNING id, lead_id
 ),

@@ -1,5 +1,7 @@
 """The customer's side: lead_master, the ledger of repeated enquiries duplicate_leads, and the catalogue of sources."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -9,9 +11,10 @@ from accounts.indexes import NamedIndex
 from accounts.scope import ScopedQuerySet, ScopePaths
 from followups.catalogue import CODES, FRESH, LOST, MODELS, OUTCOMES, UNTOUCHED, WON, Category, FinalStatus, Pipeline
 from followups.catalogue import choices
+from leads import phone
 
 PHONE = r"^\+[1-9][0-9]{5,14}$"
-PERSON = {"on_delete": models.PROTECT, "null": True, "blank": True, "db_index": False}
+PERSON: dict[str, Any] = {"on_delete": models.PROTECT, "null": True, "blank": True, "db_index": False}
 OPEN = Q(final_status=FinalStatus.PENDING.value)
 
 
@@ -262,6 +265,10 @@ class LeadMaster(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid} {self.customer_name}"
+
+    @property
+    def pretty_phone(self) -> str:
+        return phone.pretty(self.customer_mobile_number)
 
 
 class Channel(models.TextChoices):

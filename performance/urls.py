@@ -1,3 +1,10 @@
-from django.urls import URLPattern
+"""Addresses for those who run the desk."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from performance import health
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -1,0 +1,198 @@
+"""Supervision of leads, repeat enquiries and sources. What follows rules is read only: services write it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import F, Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+
+from accounts.models import Role, User
+from accounts.supervision import BigTableAdmin, KeptWhileUsedAdmin, ReadOnlyAdmin, list_address
+from followups.admin import CallerFilter, SellerFilter
+from followups.models import CallAttempt, Outbox, PSFollowup
+from leads.models import DuplicateLead, LeadMaster, Source
+from leads.phone import normalise, pretty
+from leads.uid import search_key
+
+PHONE_OR_UID = "A phone number in any spelling, or a uid"
+
+
+@admin.register(Source)
+class SourceAdmin(KeptWhileUsedAdmin[Source]):
+    list_display = ("source", "sub_source", "letter", "is_active")
+    list_filter = ("is_active",)
+    instead = "Take the tick from “offered”: forms leave it out then."
+
+    def in_use(self, row: Source) -> bool:
+        pair = {"source": row.source, "sub_source": row.sub_source}
+        return LeadMaster.objects.filter(**pair).exists() or DuplicateLead.objects.filter(**pair).exists()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> tuple[str, ...]:
+        """Leads carry the words of their pair: once one does, the words stay."""
+        return ("source", "sub_source") if obj and self.in_use(obj) else ()
+
+
+class LeadForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The few things of a lead that follow no rule. If it changed since the page was loaded, none is saved."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    class Meta:
+        model = LeadMaster
+        fields = ("customer_name", "email", "campaign", "cre")
+
+    def clean(self) -> dict[str, Any]:
+        now = LeadMaster.objects.select_for_update(no_key=True).only("version").get(pk=self.instance.pk)
+        if self.cleaned_data.get("version") != now.version:
+            raise forms.ValidationError("Somebody has changed this lead meanwhile. Load the page again.")
+        return super().clean() or self.cleaned_data
+
+
+class StandingFilter(admin.SimpleListFilter):
+    title = "standing"
+    parameter_name = "standing"
+    STANDINGS: dict[str, tuple[str, Q]] = {
+        "unowned": ("Open, nobody's", Q(final_status="Pending", cre__isnull=True)),
+        "open": ("Open", Q(final_status="Pending")),
+        "won": ("Won", Q(final_status="Won")),
+        "lost": ("Lost", Q(final_status="Lost")),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, words) for key, (words, _) in self.STANDINGS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LeadMaster]) -> QuerySet[LeadMaster]:
+        chosen = self.STANDINGS.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+class SourceFilter(admin.SimpleListFilter):
+    """The catalogue's sources, without asking the big table which it holds."""
+
+    title = "source"
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = Source.objects.order_by("source").values_list("source", flat=True).distinct()
+        return [(name, name) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(source=self.value()) if self.value() else queryset
+
+
+def _related(row: LeadMaster) -> list[tuple[str, str]]:
+    tables: list[tuple[type[Model], str, Any, str]] = [
+        (PSFollowup, "lead__exact", row.uid, "Assignments"),
+        (CallAttempt, "lead__exact", row.pk, "Calls"),
+        (DuplicateLead, "lead__exact", row.pk, "Repeat enquiries"),
+        (Outbox, "lead__exact", row.pk, "Waiting work"),
+    ]
+    return [(list_address(model, **{lookup: value}), words) for model, lookup, value, words in tables]
+
+
+@admin.register(LeadMaster)
+class LeadAdmin(BigTableAdmin[LeadMaster]):
+    form = LeadForm
+    list_display = (
+        "uid",
+        "customer_name",
+        "phone",
+        "source",
+        "sub_source",
+        "lead_status",
+        "final_status",
+        "branch",
+        "cre",
+        "ps",
+        "follow_up_at",
+        "created_at",
+    )
+    list_filter = (
+        StandingFilter,
+        "lead_status",
+        "branch",
+        ("cre", CallerFilter),
+        ("ps", SellerFilter),
+        SourceFilter,
+        "created_at",
+    )
+    list_select_related = ("branch", "cre", "ps")
+    search_fields = ("uid",)
+    search_help_text = PHONE_OR_UID
+    EDITABLE = ("customer_name", "email", "campaign", "cre")
+
+    def found(self, term: str) -> Q:
+        """By uid, or by phone: as the customer's own number or the alternate one."""
+        if uid := search_key(term):
+            return Q(uid=uid)
+        number = normalise(term).e164
+        if not number:
+            return Q(pk__in=[])
+        return Q(customer_mobile_number=number) | Q(alternate_number=number) & ~Q(alternate_number="")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: LeadMaster | None = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
+        columns = [
+            field.name for field in LeadMaster._meta.concrete_fields if field.name not in ("id", "version")
+        ]
+        return ["more", *columns, "version"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
+        return [name for name in self.get_fields(request, obj) if name not in (*self.EDITABLE, "version")]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "cre":
+            options["queryset"] = User.objects.filter(role=Role.CRE, is_active=True)
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+    def save_model(self, request: HttpRequest, obj: LeadMaster, form: Any, change: bool) -> None:
+        """Writes what was edited and nothing else, so that the workers' counters stay as they are by now."""
+        edited = {name: form.cleaned_data[name] for name in form.changed_data if name in self.EDITABLE}
+        now = timezone.now()
+        if "cre" in edited:
+            edited["cre_assigned_at"] = now if edited["cre"] else None
+        LeadMaster.objects.filter(pk=obj.pk).update(**edited, version=F("version") + 1, updated_at=now)
+
+    @admin.display(description="phone")
+    def phone(self, row: LeadMaster) -> str:
+        return pretty(row.customer_mobile_number)
+
+    @admin.display(description="more")
+    def more(self, row: LeadMaster) -> str:
+        return format_html_join(" · ", '<a href="{}">{}</a>', _related(row))
+
+
+@admin.register(DuplicateLead)
+class DuplicateLeadAdmin(ReadOnlyAdmin[DuplicateLead]):
+    list_display = (
+        "created_at",
+        "customer_name",
+        "phone",
+        "source",
+        "sub_source",
+        "lead",
+        "channel",
+        "created_by",
+    )
+    list_filter = (SourceFilter, "channel", "created_at")
+    list_select_related = ("lead", "created_by")
+    search_fields = ("customer_mobile_number",)
+    search_help_text = PHONE_OR_UID
+
+    def found(self, term: str) -> Q:
+        if uid := search_key(term):
+            return Q(lead__uid=uid)
+        number = normalise(term).e164
+        return Q(customer_mobile_number=number) if number else Q(pk__in=[])
+
+    @admin.display(description="phone")
+    def phone(self, row: DuplicateLead) -> str:
+        return pretty(row.customer_mobile_number)
