@@ -44,6 +44,13 @@ class LeadForm(forms.ModelForm):  # type: ignore[type-arg]
         model = LeadMaster
         fields = ("customer_name", "email", "campaign", "cre")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        active = Q(role=Role.CRE, is_active=True)
+        cre = self.fields["cre"]
+        assert isinstance(cre, forms.ModelChoiceField)
+        cre.queryset = User.objects.filter(active | Q(pk=self.instance.cre_id))
+
     def clean(self) -> dict[str, Any]:
         now = LeadMaster.objects.select_for_update(no_key=True).only("version").get(pk=self.instance.pk)
         if self.cleaned_data.get("version") != now.version:
@@ -147,11 +154,6 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
         return [name for name in self.get_fields(request, obj) if name not in (*self.EDITABLE, "version")]
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "cre":
-            options["queryset"] = User.objects.filter(role=Role.CRE, is_active=True)
-        return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: LeadMaster, form: Any, change: bool) -> None:
         """Writes what was edited and nothing else, so that the workers' counters stay as they are by now."""
