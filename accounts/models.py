@@ -117,7 +117,8 @@ class User(AbstractBaseUser):
 
     def clean(self) -> None:
         super().clean()
-        self.username = self.username.lower()
+        # Empty where the form has refused it already.
+        self.username = (self.username or "").lower()
 
     def get_full_name(self) -> str:
         return self.name

@@ -1,1 +1,66 @@
-def locked_out(): pass
+"""Sign-in, sign-out, the change of a password, and the way to one's own page."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import password_validation, views
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+
+from accounts.access import SignedInRequest
+from accounts.forms import ChangePasswordForm, SignInForm
+from accounts.models import Role
+
+HOMES = {
+    Role.CRE: "cre_dashboard",
+    Role.PS: "ps_dashboard",
+    Role.BRANCH_HEAD: "branch_head_dashboard",
+    Role.RECEPTIONIST: "rec_dashboard",
+    Role.SUPERVISOR: "admin:index",
+}
+SIGNED_OUT = (
+    "You were signed out. Nothing you typed is lost: sign in in another tab, come back to this one and try again."
+)
+LOCKED = "Too many wrong passwords for this name. Wait half an hour, or ask a supervisor."
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignIn(views.LoginView):
+    form_class = SignInForm
+    template_name = "accounts/login.html"
+    redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.headers.get("HX-Request"):
+            # A page that was open across a sign-out asks for a part of itself: it must not get this page instead.
+            return render(request, "trouble.html", {"message": SIGNED_OUT, "status": 401}, status=401)
+        return super().dispatch(request, *args, **kwargs)
+
+
+class ChangePassword(views.PasswordChangeView):
+    form_class = ChangePasswordForm
+    template_name = "accounts/password.html"
+    success_url = reverse_lazy("home")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(rules=password_validation.password_validators_help_texts(), **kwargs)
+
+    def form_valid(self, form: ChangePasswordForm) -> HttpResponse:
+        messages.success(self.request, "Your password is changed. Use the new one from now on.")
+        return super().form_valid(form)
+
+
+def home(request: SignedInRequest) -> HttpResponse:
+    """Each role has a page of its own."""
+    return redirect(HOMES[Role(request.user.role)])
+
+
+@login_not_required
+def locked_out(
+    request: HttpRequest, original_response: HttpResponse | None = None, credentials: Any = None
+) -> HttpResponse:
+    """What axes answers once a name has been tried too often."""
+    return render(request, "trouble.html", {"message": LOCKED, "status": 429}, status=429)
