@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + 1
     settings.REDIS_URL = f"{settings.REDIS_URL.split('?')[0]}?db={number}"
     settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL
+    # A machine that is busy with tests may answer late; a cache that is given up on is a test of its own.
+    settings.CACHES["default"]["OPTIONS"].update(SOCKET_TIMEOUT=10, SOCKET_CONNECT_TIMEOUT=10)
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 

@@ -1,10 +1,12 @@
 """Branches and the people of the desk: who they are, where they work, what they may do."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.validators import ASCIIUsernameValidator
-from django.db import models
+from django.core.cache import cache
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 
@@ -44,7 +46,31 @@ class Branch(models.Model):
         return self.name
 
 
-class UserManager(BaseUserManager["User"]):
+# What accounts.signed_in keeps of a person in Redis.
+KEPT_FIELDS = ["id", "username", "name", "role", "branch_id", "is_active"]
+
+
+def kept_key(user_id: int) -> str:
+    return f"signed-in:{user_id}"
+
+
+def _forget(user_ids: Iterable[int]) -> None:
+    """At once and once more at the commit, for whoever has read the old row in between."""
+    keys = [kept_key(user_id) for user_id in user_ids]
+    cache.delete_many(keys)
+    transaction.on_commit(lambda: cache.delete_many(keys), robust=True)
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **changes: Any) -> int:
+        # Before the update: afterwards the rows may not match the filter any more.
+        user_ids = list(self.values_list("pk", flat=True))
+        changed = super().update(**changes)
+        _forget(user_ids)
+        return changed
+
+
+class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
         """A saved user; without a password one that cannot sign in yet."""
         user = self.model(username=username.lower(), **fields)
@@ -84,6 +110,9 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name", "email"]
 
     objects = UserManager()
+
+    # Set by accounts.signed_in on a person who comes from the cache, whose password was not read.
+    kept_session_hash = ""
 
     class Meta:
         db_table = "accounts_user"

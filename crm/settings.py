@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
-    "django_structlog",
+    "django.forms",
     "django_htmx",
     "axes",
     "csp",
@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "performance",
 ]
 MIDDLEWARE = [
+    "crm.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -59,7 +60,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "crm.errors.DatabaseTroubleMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -106,6 +106,8 @@ CACHES = {
         "KEY_PREFIX": "desk",
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,
+            # Nothing that is read back from Redis can run.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": 0.1,
             "SOCKET_TIMEOUT": 0.1,
         },
@@ -158,7 +160,7 @@ DEFAULT_FROM_EMAIL = environment.text("MAIL_FROM", f"Lead desk <desk@{SITE_HOST}
 
 # --- People ---------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.signed_in.SignedInBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -221,7 +223,6 @@ TIME_ZONE = "Asia/Kolkata"
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO")
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-DJANGO_STRUCTLOG_CELERY_ENABLED = True
 _before = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -259,7 +260,6 @@ LOGGING: dict[str, Any] = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
-        "django_structlog.celery.receivers": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },
 }

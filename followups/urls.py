@@ -1,3 +1,7 @@
-from django.urls import URLPattern
+"""The PS's addresses."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from followups import views
+
+urlpatterns = [path("ps_dashboard", views.ps_dashboard, name="ps_dashboard")]

@@ -36,7 +36,7 @@ class SourceAdmin(KeptWhileUsedAdmin[Source]):
 
 
 class LeadForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The few things of a lead that follow no rule. If it changed since the page was loaded, none is saved."""
+    """The few things of a lead that follow no rule. If it changed since the page was loaded, none is kept."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -76,18 +76,19 @@ class StandingFilter(admin.SimpleListFilter):
         return queryset.filter(chosen[1]) if chosen else queryset
 
 
-class SourceFilter(admin.SimpleListFilter):
-    """The catalogue's sources, without asking the big table which it holds."""
+class PairFilter(admin.SimpleListFilter):
+    """The catalogue's pairs, without asking the big table which it holds."""
 
     title = "source"
-    parameter_name = "source"
+    parameter_name = "pair"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = Source.objects.order_by("source").values_list("source", flat=True).distinct()
-        return [(name, name) for name in names]
+        return [(str(pair.pk), str(pair)) for pair in Source.objects.all()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(source=self.value()) if self.value() else queryset
+        value = self.value() or ""
+        pair = Source.objects.filter(pk=value).first() if value.isdecimal() and len(value) < 10 else None
+        return queryset.filter(source=pair.source, sub_source=pair.sub_source) if pair else queryset
 
 
 def _related(row: LeadMaster) -> list[tuple[str, str]]:
@@ -123,7 +124,7 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
         "branch",
         ("cre", CallerFilter),
         ("ps", SellerFilter),
-        SourceFilter,
+        PairFilter,
         "created_at",
     )
     list_select_related = ("branch", "cre", "ps")
@@ -184,7 +185,7 @@ class DuplicateLeadAdmin(ReadOnlyAdmin[DuplicateLead]):
         "channel",
         "created_by",
     )
-    list_filter = (SourceFilter, "channel", "created_at")
+    list_filter = (PairFilter, "channel", "created_at")
     list_select_related = ("lead", "created_by")
     search_fields = ("customer_mobile_number",)
     search_help_text = PHONE_OR_UID

@@ -23,6 +23,7 @@ from leads.records import Enquiry, Records
 
 UID_CLASH = "lead_master_uid_once"
 TRIES = 5
+ROUNDS = 10
 
 
 class Outcome(StrEnum):
@@ -69,110 +70,109 @@ def _columns(model: type[models.Model], prefix: str = "", **instead: str) -> str
 
 LEAD, REPEAT, FOLLOWUP, OUTBOX = map(_table, (LeadMaster, DuplicateLead, PSFollowup, Outbox))
 PERSON, BRANCH = map(_table, (User, Branch))
+WORK = {name: f"work.{name}" for name in ("kind", "lead_id", "ps_followup_id", "payload")}
 
-# What is known of the phone. `typed` has one row: the lead as it would be.
+# What is known of the phone. `typed` is the lead as it would be; each of these has one row, so that what follows needs
+# no look of its own: the plan's size is half of what the statement costs.
 KNOWN = f"""
 typed AS (
     SELECT * FROM jsonb_populate_record(NULL::{LEAD}, %(lead)s::jsonb)
 ),
-known AS (  -- the open lead, and whether this pair (of this reference) has asked before
-    SELECT lead.id,
-           lead.source = typed.source AND lead.sub_source = typed.sub_source
-               AND typed.external_ref IN ('', lead.external_ref)
-           OR EXISTS (
-               SELECT FROM {REPEAT} AS again
-                WHERE again.lead_id = lead.id
-                  AND again.source = typed.source AND again.sub_source = typed.sub_source
-                  AND typed.external_ref IN ('', again.external_ref)
-           ) AS asked_before
+leads AS (
+    SELECT max(lead.id) FILTER (WHERE lead.final_status = 'Pending') AS open_id,
+           bool_or(lead.final_status = 'Pending' AND lead.source = typed.source AND lead.sub_source = typed.sub_source
+                   AND typed.external_ref IN ('', lead.external_ref)) AS opened_by_pair,
+           -- closed by its own capture within a day, such as a wrong number: typed again, it is the same one
+           max(lead.id) FILTER (
+               WHERE lead.final_status <> 'Pending' AND coalesce(lead.won_at, lead.lost_at) = lead.created_at
+                 AND lead.source = typed.source AND lead.sub_source = typed.sub_source
+                 AND lead.created_at > typed.created_at - interval '24 hours'
+           ) AS just_closed_id,
+           -- the latest closed lead of a returning customer
+           (array_agg(lead.id ORDER BY lead.created_at DESC, lead.id DESC)
+               FILTER (WHERE lead.final_status <> 'Pending'))[1] AS earlier_id,
+           (array_agg(lead.uid ORDER BY lead.created_at DESC, lead.id DESC)
+               FILTER (WHERE lead.final_status <> 'Pending'))[1] AS earlier_uid,
+           -- this very form, saved before
+           max(lead.id) FILTER (
+               WHERE lead.request_id = typed.request_id AND lead.created_by_id = typed.created_by_id
+                 AND lead.created_at > typed.created_at - interval '24 hours'
+           ) AS replayed_id,
+           count(*) FILTER (WHERE lead.created_at > typed.created_at - interval '7 days') AS recent
       FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
-     WHERE lead.final_status = 'Pending'
 ),
-just_closed AS (  -- closed by its own capture within a day, such as a wrong number: typed again, it is the same one
-    SELECT lead.id
-      FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
-     WHERE lead.final_status <> 'Pending'
-       AND lead.source = typed.source AND lead.sub_source = typed.sub_source
-       AND lead.created_at > typed.created_at - interval '24 hours'
-       AND coalesce(lead.won_at, lead.lost_at) = lead.created_at
-       AND NOT EXISTS (SELECT FROM known)
-     ORDER BY lead.created_at DESC, lead.id DESC LIMIT 1
-),
-earlier AS (  -- the latest closed lead of a returning customer
-    SELECT lead.id, lead.uid
-      FROM {LEAD} AS lead JOIN typed USING (customer_mobile_number)
-     WHERE lead.final_status <> 'Pending'
-     ORDER BY lead.created_at DESC, lead.id DESC LIMIT 1
+repeats AS (
+    SELECT coalesce(bool_or(again.lead_id = leads.open_id AND again.source = typed.source
+                            AND again.sub_source = typed.sub_source
+                            AND typed.external_ref IN ('', again.external_ref)), false) AS asked_again_by_pair,
+           max(again.lead_id) FILTER (
+               WHERE again.request_id = typed.request_id AND again.created_by_id = typed.created_by_id
+                 AND again.created_at > typed.created_at - interval '24 hours'
+           ) AS replayed_id,
+           count(*) FILTER (WHERE again.created_at > typed.created_at - interval '7 days') AS recent
+      FROM typed CROSS JOIN leads JOIN {REPEAT} AS again
+        ON again.lead_id = leads.open_id OR again.customer_mobile_number = typed.customer_mobile_number
 )"""
 
 # The columns that leads.card.card() reads, of the lead `shown`.
 CARD = """
        shown.uid, shown.customer_name, shown.customer_mobile_number, shown.source, shown.sub_source,
        shown.lead_status, shown.final_status, shown.created_at, shown.last_contact_at,
-       owner.name AS owner, branch.name AS branch, seller_of.name AS ps"""
-RECENT = f"""
-       (shown.created_at > typed.created_at - interval '7 days')::int + (
-           SELECT count(*) FROM {REPEAT} AS again
-            WHERE again.lead_id = shown.id AND again.created_at > typed.created_at - interval '7 days'
-       )"""
+       owner.name AS owner, branch.name AS branch, seller.name AS ps"""
 CARD_JOINS = f"""
   LEFT JOIN {BRANCH} AS branch ON branch.id = shown.branch_id
-  LEFT JOIN {PERSON} AS seller_of ON seller_of.id = shown.ps_id"""
+  LEFT JOIN {PERSON} AS seller ON seller.id = shown.ps_id"""
 
 CHECK = f"""
 WITH {KNOWN}
-SELECT known.asked_before, known.id AS known_id, earlier.uid AS returning,
-       shown.cre_id, shown.enquiries, {RECENT} AS recent, {CARD}
-  FROM typed
-  LEFT JOIN known ON true
-  LEFT JOIN just_closed ON true
-  LEFT JOIN earlier ON true
-  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(known.id, just_closed.id)
+SELECT leads.open_id, leads.opened_by_pair OR repeats.asked_again_by_pair AS asked_before,
+       leads.earlier_uid AS returning, shown.cre_id, shown.enquiries, leads.recent + repeats.recent AS recent, {CARD}
+  FROM leads CROSS JOIN repeats
+  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(leads.open_id, leads.just_closed_id)
   LEFT JOIN {PERSON} AS owner ON owner.id = shown.cre_id {CARD_JOINS}
 """
 
 CAPTURE = f"""
 WITH {KNOWN},
-actor AS (  -- people are asked for here, so that no cache can be wrong about them
-    SELECT person.id, person.role FROM {PERSON} AS person JOIN typed ON person.id = typed.created_by_id
-     WHERE person.is_active AND person.role IN ('cre', 'supervisor')
+people AS (  -- asked for here, so that no cache can be wrong about them
+    SELECT bool_or(person.id = typed.created_by_id AND person.is_active
+                   AND person.role IN ('cre', 'supervisor')) IS TRUE AS may_capture,
+           bool_or(person.id = typed.created_by_id AND person.role = 'cre') AS is_cre,
+           bool_or(person.id = typed.ps_id AND person.role = 'ps' AND person.is_active AND person.available
+                   AND person.branch_id = typed.branch_id) IS TRUE AS ps_takes_leads
+      FROM typed LEFT JOIN {PERSON} AS person ON person.id = ANY (ARRAY[typed.created_by_id, typed.ps_id])
 ),
-seller AS (
-    SELECT person.id FROM {PERSON} AS person JOIN typed ON person.id = typed.ps_id
-     WHERE person.role = 'ps' AND person.is_active AND person.available AND person.branch_id = typed.branch_id
-),
-replay AS (  -- this very form, saved before
-    SELECT lead.id, 'created' AS outcome
-      FROM {LEAD} AS lead JOIN typed USING (request_id, created_by_id, customer_mobile_number)
-     WHERE lead.created_at > typed.created_at - interval '24 hours'
-    UNION ALL
-    SELECT again.lead_id, 'repeat'
-      FROM {REPEAT} AS again JOIN typed USING (request_id, created_by_id, customer_mobile_number)
-     WHERE again.created_at > typed.created_at - interval '24 hours'
-     LIMIT 1
+facts AS (
+    SELECT leads.open_id, leads.just_closed_id, leads.earlier_id, leads.earlier_uid,
+           leads.opened_by_pair OR repeats.asked_again_by_pair AS asked_before,
+           coalesce(leads.replayed_id, repeats.replayed_id) AS replayed_id,
+           CASE WHEN leads.replayed_id IS NOT NULL THEN 'created'
+                WHEN repeats.replayed_id IS NOT NULL THEN 'repeat' END AS replayed,
+           leads.recent + repeats.recent AS recent,
+           people.may_capture, people.is_cre, typed.ps_id IS NULL OR people.ps_takes_leads AS ps_takes_leads
+      FROM typed CROSS JOIN leads CROSS JOIN repeats CROSS JOIN people
 ),
 captured AS (  -- a rival who commits the same phone first is locked and shows itself: its row is not fresh
     INSERT INTO {LEAD} ({_columns(LeadMaster)})
-    SELECT {_columns(LeadMaster, "typed.", previous_id="earlier.id")}
-      FROM typed CROSS JOIN actor LEFT JOIN earlier ON true
-     WHERE NOT EXISTS (SELECT FROM replay)
-       AND NOT EXISTS (SELECT FROM known)
-       AND NOT EXISTS (SELECT FROM just_closed)
-       AND (typed.ps_id IS NULL OR EXISTS (SELECT FROM seller))
+    SELECT {_columns(LeadMaster, "typed.", previous_id="facts.earlier_id")}
+      FROM typed CROSS JOIN facts
+     WHERE facts.may_capture AND facts.ps_takes_leads
+       AND facts.replayed_id IS NULL AND facts.open_id IS NULL AND facts.just_closed_id IS NULL
     ON CONFLICT (customer_mobile_number) WHERE final_status = 'Pending'
     DO UPDATE SET enquiries = {LEAD}.enquiries
     RETURNING id, uid, (xmax = 0) AS fresh
 ),
 locked AS (  -- the lead first, then its repeats: in any other order two rivals would wait for each other
     SELECT lead.id
-      FROM {LEAD} AS lead JOIN known ON lead.id = known.id CROSS JOIN actor
-     WHERE NOT known.asked_before AND NOT EXISTS (SELECT FROM replay) AND lead.final_status = 'Pending'
+      FROM {LEAD} AS lead JOIN facts ON lead.id = facts.open_id
+     WHERE facts.may_capture AND NOT facts.asked_before AND facts.replayed_id IS NULL
+       AND lead.final_status = 'Pending'
        FOR NO KEY UPDATE OF lead
 ),
 repeated AS (
     INSERT INTO {REPEAT} ({_columns(DuplicateLead)})
     SELECT {_columns(DuplicateLead, "again.", lead_id="locked.id")}
-      FROM jsonb_populate_record(NULL::{REPEAT}, %(repeat)s::jsonb) AS again CROSS JOIN locked
+      FROM locked CROSS JOIN jsonb_populate_record(NULL::{REPEAT}, %(repeat)s::jsonb) AS again
     ON CONFLICT (lead_id, source, sub_source, external_ref) DO NOTHING
     RETURNING id, lead_id
 ),
@@ -182,25 +182,22 @@ asked_again AS (  -- the lead moves up, and finds an owner if it has none who wo
            priority = lead.priority + {REPEAT_POINTS},
            first_call_at = coalesce(lead.first_call_at, typed.first_call_at),
            last_contact_at = coalesce(typed.last_contact_at, lead.last_contact_at),
-           cre_id = CASE WHEN adopts.yes THEN actor.id ELSE lead.cre_id END,
-           cre_assigned_at = CASE WHEN adopts.yes THEN typed.created_at ELSE lead.cre_assigned_at END,
+           cre_id = CASE WHEN facts.is_cre AND owner.id IS NULL THEN typed.created_by_id ELSE lead.cre_id END,
+           cre_assigned_at = CASE WHEN facts.is_cre AND owner.id IS NULL THEN typed.created_at
+                                  ELSE lead.cre_assigned_at END,
            updated_at = typed.created_at
       FROM repeated
       JOIN {LEAD} AS before ON before.id = repeated.lead_id
+      LEFT JOIN {PERSON} AS owner ON owner.id = before.cre_id AND owner.is_active
      CROSS JOIN typed
-     CROSS JOIN actor
-     CROSS JOIN LATERAL (
-         SELECT actor.role = 'cre' AND NOT EXISTS (
-             SELECT FROM {PERSON} AS person WHERE person.id = before.cre_id AND person.is_active
-         ) AS yes
-     ) AS adopts
+     CROSS JOIN facts
      WHERE lead.id = repeated.lead_id
     RETURNING lead.id, lead.cre_id, lead.enquiries
 ),
 assigned AS (
     INSERT INTO {FOLLOWUP} ({_columns(PSFollowup)})
     SELECT {_columns(PSFollowup, "planned.", lead_uid="captured.uid")}
-      FROM jsonb_populate_record(NULL::{FOLLOWUP}, %(followup)s::jsonb) AS planned CROSS JOIN captured
+      FROM captured CROSS JOIN jsonb_populate_record(NULL::{FOLLOWUP}, %(followup)s::jsonb) AS planned
      WHERE captured.fresh AND planned.ps_id IS NOT NULL
     RETURNING id, email_state
 ),
@@ -219,37 +216,20 @@ work AS (
 ),
 queued AS (
     INSERT INTO {OUTBOX} ({_columns(Outbox)})
-    SELECT {
-    _columns(
-        Outbox,
-        "blank.",
-        kind="work.kind",
-        lead_id="work.lead_id",
-        ps_followup_id="work.ps_followup_id",
-        payload="work.payload",
-    )
-}
+    SELECT {_columns(Outbox, "blank.", **WORK)}
       FROM work CROSS JOIN jsonb_populate_record(NULL::{OUTBOX}, %(outbox)s::jsonb) AS blank
     RETURNING id
 )
-SELECT EXISTS (SELECT FROM actor) AS allowed,
-       typed.ps_id IS NULL OR EXISTS (SELECT FROM seller) AS seller_takes_leads,
-       replay.outcome AS replayed,
-       captured.id AS captured_id, captured.fresh,
-       known.id AS known_id, known.asked_before, repeated.id AS repeated_id,
-       earlier.uid AS returning,
+SELECT facts.may_capture, facts.replayed, facts.open_id, facts.asked_before, facts.earlier_uid AS returning,
+       captured.id AS captured_id, captured.fresh, repeated.id AS repeated_id,
        coalesce(asked_again.cre_id, shown.cre_id) AS cre_id,
        coalesce(asked_again.enquiries, shown.enquiries) AS enquiries,
-       {RECENT} + (repeated.id IS NOT NULL)::int AS recent, {CARD}
-  FROM typed
-  LEFT JOIN replay ON true
+       facts.recent + (repeated.id IS NOT NULL)::int AS recent, {CARD}
+  FROM facts
   LEFT JOIN captured ON true
-  LEFT JOIN known ON true
   LEFT JOIN repeated ON true
   LEFT JOIN asked_again ON true
-  LEFT JOIN just_closed ON true
-  LEFT JOIN earlier ON true
-  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(replay.id, known.id, just_closed.id)
+  LEFT JOIN {LEAD} AS shown ON shown.id = coalesce(facts.replayed_id, facts.open_id, facts.just_closed_id)
   LEFT JOIN {PERSON} AS owner ON owner.id = coalesce(asked_again.cre_id, shown.cre_id) {CARD_JOINS}
 """
 
@@ -295,7 +275,7 @@ def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
     row = _fetch(CHECK, {"lead": json.dumps(typed)})
     if row["uid"] is None:
         outcome = Outcome.NEW
-    elif row["known_id"] and pair and not row["asked_before"]:
+    elif row["open_id"] and pair and not row["asked_before"]:
         outcome = Outcome.REPEAT
     else:
         outcome = Outcome.DUPLICATE
@@ -306,13 +286,15 @@ def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
 def _capture(enquiry: Enquiry, actor: User) -> Captured:
     records = Records(enquiry, actor)
     parameters = records.as_json()
-    row = _fetch(CAPTURE, parameters)
-    statements = 1
-    if _rival_was_first(row):
-        # Ours is now the lock on the rival's lead, so that asking once more, which sees it, gives a certain answer.
+    for statements in range(1, ROUNDS + 1):
         row = _fetch(CAPTURE, parameters)
-        statements = 2
-    if not row["allowed"]:
+        if not _rival_was_first(row):
+            break
+        # Asked again, the statement sees the rival's row. It ends soon: the rival whose new lead was met is locked by
+        # now; only a lead that was closed meanwhile may be followed by another rival's new one.
+    else:
+        raise RuntimeError("A rival was first, again and again.")
+    if not row["may_capture"]:
         raise NotAllowed
     if row["replayed"]:
         return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True, statements=statements)
@@ -335,9 +317,9 @@ def _capture(enquiry: Enquiry, actor: User) -> Captured:
 def _rival_was_first(row: dict[str, Any]) -> bool:
     lost_the_lead = row["captured_id"] is not None and not row["fresh"]
     lost_the_repeat = (
-        row["allowed"]
+        row["may_capture"]
         and not row["replayed"]
-        and row["known_id"] is not None
+        and row["open_id"] is not None
         and not row["asked_before"]
         and row["repeated_id"] is None
     )
@@ -357,11 +339,16 @@ def _close(lead: LeadMaster, pk: int, enquiry: Enquiry) -> None:
     lead.save(update_fields=outcomes.LEAD_FIELDS)
 
 
+# The names of a statement's columns, which psycopg works out anew for every result.
+_names: dict[str, list[str]] = {}
+
+
 def _fetch(statement: str, parameters: dict[str, str | None]) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        names = [column.name for column in cursor.description]
-        return dict(zip(names, cursor.fetchone(), strict=True))
+        if statement not in _names:
+            _names[statement] = [column.name for column in cursor.description]
+        return dict(zip(_names[statement], cursor.fetchone(), strict=True))
 
 
 def _constraint(error: IntegrityError) -> str | None:

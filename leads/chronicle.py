@@ -1,4 +1,4 @@
-"""Invents the leads of some weeks or years: who called, who came back, who was forgotten. Chance decides, by `invented`."""
+"""Invents the leads of some weeks or years: who called, who came back, who was forgotten. Chance decides."""
 
 import random
 import uuid
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from followups.catalogue import BY_CODE, UNTOUCHED, FinalStatus, FollowUp, Outcome
-from followups.models import CallRole, EmailState, PSFollowup
+from followups.models import CallRole, PSFollowup
 from followups.priority import priority
 from leads import invented, uid
 from leads.history import Blank, Call, History
@@ -30,7 +30,7 @@ LEAD, FOLLOWUP, REPEAT = Blank(LeadMaster), Blank(PSFollowup), Blank(DuplicateLe
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Who works on the leads, by id: each branch with its PS; and the letter of each pair of source and sub-source."""
+    """Who works on the leads, by id, each branch with its PS; and the letter of each pair of sources."""
 
     cres: list[int]
     sellers: dict[int, list[int]]
@@ -61,7 +61,7 @@ class Chronicle:
         self.closed: list[LeadMaster] = []
 
     def histories(self, count: int, since: datetime, until: datetime) -> Iterator[History]:
-        """`count` leads captured between the two moments, oldest first; nothing has happened yet after `until`."""
+        """`count` leads captured between the two moments, oldest first; after `until` nothing happens."""
         for at in moments(count, since, until, self.chance):
             history = self._captured(at)
             self._work_on(history, until)
@@ -69,10 +69,10 @@ class Chronicle:
                 self._remember(history.lead)
             yield history
 
-    # --- Customers -----------------------------------------------------------------------------------------------
+    # --- Customers --------------------------------------------------------------------------------------
 
     def _returning(self, at: datetime) -> LeadMaster | None:
-        """Now and then the customer of a lead that is long closed; each closed lead brings back one at most."""
+        """Now and then the customer of a lead that is long closed; each comes back from it once at most."""
         if not self.closed or self.chance.random() > 0.07:
             return None
         place = self.chance.randrange(len(self.closed))
@@ -89,12 +89,12 @@ class Chronicle:
         else:
             self.closed[self.chance.randrange(REMEMBERED)] = lead
 
-    # --- Capture -------------------------------------------------------------------------------------------------
+    # --- Capture ----------------------------------------------------------------------------------------
 
     def _captured(self, at: datetime) -> History:
-        """Most leads are typed in by the CRE on the telephone; a supervisor's wait untouched, for a CRE to be named."""
+        """A CRE on the telephone types a lead in; a supervisor's waits untouched for a CRE to be named."""
         chance = self.chance
-        if chance.random() < 0.06:
+        if chance.random() < 0.1:
             return History(self._lead(at, self.staff.supervisor), self.numbers.outbox)
         cre, outcome = self.cres.draw(chance), BY_CODE[AT_CAPTURE.draw(chance)]
         history = History(self._lead(at, cre), self.numbers.outbox)
@@ -120,7 +120,7 @@ class Chronicle:
             customer_name=name,
             customer_mobile_number=phone,
             phone_as_typed=invented.typed(phone, chance),
-            alternate_number=f"+919{chance.randrange(invented.NUMBERS):09d}" if chance.random() < 0.05 else "",
+            alternate_number=invented.mobile_number(chance) if chance.random() < 0.05 else "",
             email=f"{name.lower().replace(' ', '.')}@example.com" if chance.random() < 0.2 else "",
             source=pair[0],
             sub_source=pair[1],
@@ -139,10 +139,10 @@ class Chronicle:
         letter = self.staff.letters[pair]
         return uid.make(letter=letter, phone=phone, pair=pair, nanoseconds=nanoseconds, key=self.numbers.key)
 
-    # --- Afterwards ----------------------------------------------------------------------------------------------
+    # --- Afterwards -------------------------------------------------------------------------------------
 
     def _work_on(self, history: History, until: datetime) -> None:
-        """Calls, and now and then a second enquiry, until the lead is closed or forgotten, or `until` comes."""
+        """Calls and now and then a second enquiry, until the lead is closed or forgotten, or `until`."""
         lead, chance = history.lead, self.chance
         last = lead.created_at
         if lead.cre_id is None:
@@ -209,7 +209,7 @@ class Chronicle:
         )
         history.asked_again(repeat, call)
 
-    # --- Details -------------------------------------------------------------------------------------------------
+    # --- Details ----------------------------------------------------------------------------------------
 
     def _told(self, outcome: Outcome, by: int, at: datetime, role: CallRole = CallRole.CRE) -> Call:
         remark = invented.remark(outcome.code, self.chance)
@@ -231,9 +231,8 @@ class Chronicle:
         lead.branch_id = lead.branch_id or self.branches.draw(self.chance)
 
     def _assignment(self, lead: LeadMaster, by: int, at: datetime) -> PSFollowup:
-        """Some PS of the lead's branch; one mail in a few hundred comes back."""
+        """Some PS of the branch, which `lead` has by now."""
         assert lead.branch_id is not None
-        bounced = self.chance.random() < 0.003
         return FOLLOWUP.filled(
             id=next(self.numbers.followups),
             lead_id=lead.uid,
@@ -241,8 +240,6 @@ class Chronicle:
             branch_id=lead.branch_id,
             assigned_by_id=by,
             assigned_at=at,
-            email_state=EmailState.FAILED if bounced else EmailState.WAITING,
-            email_error="550 5.1.1 No such mailbox here." if bounced else "",
         )
 
 

@@ -1,6 +1,7 @@
 """What people and programs type in, turned into an Enquiry: shape and spelling only, without a query as a rule."""
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,6 +113,33 @@ class CheckForm(PairForm):
         return self._pair(required=False)
 
 
+def _same(values: Iterable[str]) -> list[tuple[str, str]]:
+    return [(str(value), str(value)) for value in values]
+
+
+def _outcomes() -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a first call may come to, in four groups."""
+    groups: dict[str, list[str]] = {}
+    for outcome in catalogue.offered(CAPTURE):
+        name = str(outcome.implies) if outcome.closes else "Spoken to" if outcome.contacted else "Not reached"
+        groups.setdefault(name, []).append(outcome.code)
+    return [(name, _same(codes)) for name, codes in groups.items()]
+
+
+def _models() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The models under the first word of their names."""
+    families: dict[str, list[str]] = {}
+    for model in catalogue.MODELS:
+        families.setdefault(model.split()[0], []).append(model)
+    return [(family, _same(models)) for family, models in families.items()]
+
+
+def _sellers(people: Directory, branch_id: int) -> list[tuple[str, str]]:
+    """The PS of a branch who take new leads, by name."""
+    there = [seller for seller in people.sellers.values() if seller.branch_id == branch_id and seller.available]
+    return [(str(seller.id), seller.name) for seller in sorted(there, key=lambda seller: seller.name)]
+
+
 class LeadForm(PairForm):
     """A new enquiry, from the page or from a program: the same fields, the same rules."""
 
@@ -140,6 +168,25 @@ class LeadForm(PairForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._outcome: catalogue.Outcome | None = None
+
+    def offer(self, people: Directory, known: Sources) -> None:
+        """Fills the page's selects: grouped so that they read well without a script, ids for people and places."""
+        self._choose("source", "Choose…", [(source, source) for source in known.grouped()])
+        self._choose(
+            "subsource", "Choose…", [(source, _same(names)) for source, names in known.grouped().items()]
+        )
+        self._choose("lead_status", "Choose…", _outcomes())
+        self._choose("lead_category", "Not known yet", _same(Category))
+        self._choose("model_interested", "Not known yet", _models())
+        branches = sorted(people.branches.items(), key=lambda branch: branch[1])
+        self._choose("branch", "Unassigned", [(str(key), name) for key, name in branches])
+        self._choose("ps_name", "Unassigned", [(name, _sellers(people, key)) for key, name in branches])
+
+    def _choose(self, field: str, blank: str, choices: list[Any]) -> None:
+        widget = self.fields[field].widget
+        assert isinstance(widget, forms.Select)  # noqa: S101 - the declarations above say so
+        widget.attrs.pop("maxlength", None)
+        widget.choices = [("", blank), *((label, group) for label, group in choices if group)]
 
     # --- Field by field -------------------------------------------------------------------------------------------
 
@@ -255,6 +302,14 @@ class LeadForm(PairForm):
         """Puts what capture refused at the fields it belongs to."""
         for field, message in errors.items():
             self.add_error(field, message)
+
+
+class TellForm(forms.Form):
+    """What the owner of a lead is told, by a colleague who had the customer on the line."""
+
+    uid = Words(max_length=20, missing="Name the lead.")
+    phone = PhoneField()
+    remark = Lines(max_length=1000, required=False)
 
 
 def words(form: forms.Form) -> dict[str, str]:

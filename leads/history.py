@@ -1,4 +1,4 @@
-"""The rows of one lead's life, unsaved, as capture, the update of a lead and the recorder would have written them.
+"""The rows of one lead's life, unsaved, as capture, the update and the recorder would have written them.
 
 The rules are theirs: `followups.outcome`, `followups.calls.following`, the catalogue. What happens is
 `leads.chronicle`'s choice; nothing here asks the database or chance.
@@ -24,7 +24,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Blank(Generic[Row]):
-    """Fills in rows of a model four times as fast as the model does, which asks each field for its default each time."""
+    """Fills in rows of a model faster than the model itself, which asks for each default each time."""
 
     def __init__(self, model: type[Row]) -> None:
         fields = model._meta.concrete_fields
@@ -33,7 +33,7 @@ class Blank(Generic[Row]):
         self._places = {field.attname: place for place, field in enumerate(fields)}
 
     def filled(self, **columns: Any) -> Row:
-        """An unsaved row; times and JSON, whose defaults are made anew each time, have to be among `columns`."""
+        """An unsaved row. Times and JSON, whose defaults are made anew each time, must be among `columns`."""
         values = self._values.copy()
         for name, value in columns.items():
             values[self._places[name]] = value
@@ -54,7 +54,7 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """A row of call_attempt, column by column. A model's instance takes several times as long, and there are millions."""
+    """A row of call_attempt, column by column. There are millions, and a model's instance takes its time."""
 
     lead_id: int
     ps_followup_id: int | None
@@ -93,7 +93,8 @@ class History:
     @property
     def pairs(self) -> set[tuple[str, str]]:
         """From where the customer has asked already."""
-        return {(row.source, row.sub_source) for row in (self.lead, *self.repeats)}
+        asked_again = {(repeat.source, repeat.sub_source) for repeat in self.repeats}
+        return {(self.lead.source, self.lead.sub_source), *asked_again}
 
     def captured(self, call: Call) -> None:
         """The call in which the lead was typed in."""
@@ -117,7 +118,7 @@ class History:
         self.lead.ps_id, self.lead.ps_assigned_at = followup.ps_id, followup.assigned_at
         if closing and closing.closes:
             outcomes.close(followup, closing.implies, at=followup.assigned_at)
-        elif not followup.email_error:
+        else:
             followup.email_state = EmailState.SENT
             followup.email_sent_at = followup.assigned_at + AFTER_A_MOMENT
         self.followups.append(followup)
@@ -158,7 +159,7 @@ class History:
         self.attempts.append(
             Attempt(
                 lead_id=lead.pk,
-                ps_followup_id=followup and followup.pk,
+                ps_followup_id=followup.pk if followup else None,
                 role=call.role.value,
                 by_id=call.by,
                 call_no=number.call_no,

@@ -1,4 +1,5 @@
-"""Invented people, words and numbers for the demo and for load tests, dealt out as unevenly as in life. Pure."""
+"""Invented people, words and numbers for the demo and load tests, dealt out as unevenly as in life. Pure."""
+# ruff: noqa: SIM905 - as lists of quoted names they would be a hundred lines
 
 import random
 from bisect import bisect
@@ -10,26 +11,36 @@ from followups.catalogue import CALL_BACK, CODES, MODELS, UNTOUCHED
 
 T = TypeVar("T", bound=Hashable)
 
-BRANCHES = ("SOMAJIGUDA", "ATTAPUR", "KOMPALLY", "MALAKPET", "SRINAGAR COLONY", "TOLICHOWKI", "VANASTHALIPURAM")
+BRANCHES = (
+    "SOMAJIGUDA",
+    "ATTAPUR",
+    "KOMPALLY",
+    "MALAKPET",
+    "SRINAGAR COLONY",
+    "TOLICHOWKI",
+    "VANASTHALIPURAM",
+)
 
 FIRST_NAMES = tuple(
-    "Aarav Abdul Aditya Ajay Akhila Amala Anil Anitha Anjali Arif Arjun Aruna Asma Bhavana Bhaskar Chaitanya "
-    "Charan Deepa Deepak Divya Fahad Farah Ganesh Gayatri Girish Harini Harish Haseena Imran Indira Jagan Jaya "
-    "Joseph Jyothi Kalyan Kamala Karthik Kavitha Keerthi Khaja Krishna Lakshmi Lalitha Lavanya Madhavi Mahesh "
-    "Mallika Manoj Mary Meena Mohan Mounika Mujeeb Murali Nagesh Nandini Naresh Naveen Nazia Nikhil Padma "
-    "Pavan Pooja Prakash Pranav Prasad Prathima Priya Rahul Rajesh Rajitha Ramya Rashmi Ravinder Rekha Rohit "
-    "Sadiq Sai Salma Sameer Sandhya Sanjay Santosh Saritha Satish Shabana Shankar Shirisha Shiva Sneha Sravani "
-    "Srinivas Sudha Suman Sunita Suresh Swapna Swathi Tarun Thomas Uma Usha Vamsi Vani Varun Vasanth Venkat "
-    "Vidya Vijaya Vikram Vinay Yadagiri Yamini Yusuf Zeenat".split()
+    "Aarav Abdul Aditya Ajay Akhila Amala Anil Anitha Anjali Arif Arjun Aruna Asma Bhavana Bhaskar "
+    "Chaitanya Charan Deepa Deepak Divya Fahad Farah Ganesh Gayatri Girish Harini Harish Haseena Imran "
+    "Indira Jagan Jaya Joseph Jyothi Kalyan Kamala Karthik Kavitha Keerthi Khaja Krishna Lakshmi Lalitha "
+    "Lavanya Madhavi Mahesh Mallika Manoj Mary Meena Mohan Mounika Mujeeb Murali Nagesh Nandini Naresh "
+    "Naveen Nazia Nikhil Padma Pavan Pooja Prakash Pranav Prasad Prathima Priya Rahul Rajesh Rajitha "
+    "Ramya Rashmi Ravinder Rekha Rohit Sadiq Sai Salma Sameer Sandhya Sanjay Santosh Saritha Satish "
+    "Shabana Shankar Shirisha Shiva Sneha Sravani Srinivas Sudha Suman Sunita Suresh Swapna Swathi Tarun "
+    "Thomas Uma Usha Vamsi Vani Varun Vasanth Venkat Vidya Vijaya Vikram Vinay Yadagiri Yamini Yusuf "
+    "Zeenat".split()
 )
 SURNAMES = tuple(
     "Achari Ahmed Ali Anand Babu Begum Bhat Chary Chowdary Das David Deshmukh Fernandes Gandhi Goud Gupta "
-    "Hussain Iyer Jain Joshi Kamath Khan Konda Kulkarni Kumar Mehta Menon Mirza Mohammed Mudiraj Murthy Naidu "
-    "Naik Nair Parveen Patel Pillai Prasad Qureshi Raju Rangaswamy Rao Rathod Reddy Samuel Sastry Sen Shah "
-    "Sharma Shetty Siddiqui Singh Srivastava Subbaiah Sultana Swamy Thakur Varghese Varma Yadav".split()
+    "Hussain Iyer Jain Joshi Kamath Khan Konda Kulkarni Kumar Mehta Menon Mirza Mohammed Mudiraj Murthy "
+    "Naidu Naik Nair Parveen Patel Pillai Prasad Qureshi Raju Rangaswamy Rao Rathod Reddy Samuel Sastry "
+    "Sen Shah Sharma Shetty Siddiqui Singh Srivastava Subbaiah Sultana Swamy Thakur Varghese "
+    "Varma Yadav".split()
 )
 
-# How a call ends: by whom and when, in parts of a hundred or so. A closing outcome is the rarer, the earlier the call.
+# How calls end, in parts of a hundred or so. A closing outcome is the rarer, the earlier the call.
 AT_CAPTURE = {
     "RNR": 20, "Busy on another Call": 7, CALL_BACK: 12, "Call Disconnected": 4, "Interested": 42,
     "Customer Visited Experience Centre": 3, "Booked": 0.6, "Retailed": 0.3, "Not Interested": 5,
@@ -43,13 +54,14 @@ CRE_FIRST = {
 CRE_LATER = {
     "RNR": 17, "Busy on another Call": 6, CALL_BACK: 8, "Call not Connected": 4, "Test Drive": 7,
     "Discount Issue": 4, "Delayed": 6, "Talked to PS": 10, "Booked": 5, "Retailed": 5, "Not Interested": 11,
-    "Lost to Competition": 6, "Lost to Co Dealer": 2, "Out of Station": 1, "Finance Rejected": 2, "Dropped": 6,
+    "Lost to Competition": 6, "Lost to Co Dealer": 2, "Out of Station": 1, "Finance Rejected": 2,
+    "Dropped": 6,
 }  # fmt: skip
 BY_PS = {
     "RNR": 14, "Busy on another Call": 5, CALL_BACK: 7, "Call Disconnected": 2, "Call not Connected": 2,
     "Interested": 11, "Test Drive": 10, "Discount Issue": 4, "Delayed": 4, "Planning in Next Month": 3,
-    "Booked": 9, "Retailed": 7, "Booked with another number": 1, "Not Interested": 9, "Lost to Competition": 6,
-    "Lost to Co Dealer": 2, "Finance Rejected": 3, "Dropped": 6,
+    "Booked": 9, "Retailed": 7, "Booked with another number": 1, "Not Interested": 9,
+    "Lost to Competition": 6, "Lost to Co Dealer": 2, "Finance Rejected": 3, "Dropped": 6,
 }  # fmt: skip
 # A repeat leaves the lead's status alone, so it is one of the calls that leave a lead open.
 ON_REPEAT = {"Interested": 55, CALL_BACK: 20, "RNR": 15, "Busy on another Call": 10}
@@ -61,12 +73,22 @@ PAIRS = {
     ("OEM", "Web"): 14, ("OEM", "Tele"): 7, ("OEM", "Affiliate Bikewale"): 5,
     ("OEM", "Affiliate Bikedekho"): 3, ("OEM", "Affiliate 91 Wheels"): 1,
 }  # fmt: skip
-CAMPAIGNS = ("Rizta family weekend", "450 Apex test rides", "Exchange mela", "Zero down payment", "Festive offer")
+CAMPAIGNS = (
+    "Rizta family weekend",
+    "450 Apex test rides",
+    "Exchange mela",
+    "Zero down payment",
+    "Festive offer",
+)
 
 REMARKS: dict[str, tuple[str, ...]] = {
     "RNR": ("", "Rang twice, no reply.", "No answer, sent a message."),
     "Busy on another Call": ("", "Busy, will try after lunch."),
-    CALL_BACK: ("In a meeting, call in the evening.", "Driving, asked to call back.", "Call after 6, please."),
+    CALL_BACK: (
+        "In a meeting, call in the evening.",
+        "Driving, asked to call back.",
+        "Call after 6, please.",
+    ),
     "Call Disconnected": ("", "Line dropped, could hardly hear.", "Cut after hello."),
     "Call not Connected": ("", "Switched off.", "Out of coverage."),
     "Interested": (
@@ -77,9 +99,17 @@ REMARKS: dict[str, tuple[str, ...]] = {
         "Asked if a charger can be fitted in the apartment.",
     ),
     "Customer Visited Experience Centre": ("Saw the scooter at the showroom on Sunday.",),
-    "Test Drive": ("Wants to ride with his wife on the pillion.", "Test ride at the showroom.", "Ride at home, please."),
+    "Test Drive": (
+        "Wants to ride with his wife on the pillion.",
+        "Test ride at the showroom.",
+        "Ride at home, please.",
+    ),
     "Discount Issue": ("Got a better price quoted elsewhere.", "Waits for the exchange bonus."),
-    "Delayed": ("Salary comes next week.", "Deciding after the function at home.", "Waits for the white one."),
+    "Delayed": (
+        "Salary comes next week.",
+        "Deciding after the function at home.",
+        "Waits for the white one.",
+    ),
     "Talked to PS": ("PS has sent the quotation.", "PS met the customer, loan papers in progress."),
     "Planning in Next Month": ("After the festival.", "When the old scooter is sold."),
     "Booked": ("Paid the booking amount.", "Booked, finance approved."),
@@ -124,10 +154,16 @@ def mobile_numbers(chance: random.Random) -> Iterator[str]:
         yield f"+919{place:09d}"
 
 
+def mobile_number(chance: random.Random) -> str:
+    return f"+919{chance.randrange(NUMBERS):09d}"
+
+
 def typed(e164: str, chance: random.Random) -> str:
     """An Indian number as somebody may have typed it."""
     number = e164[3:]
-    return chance.choice((number, number, number, f"{number[:5]} {number[5:]}", f"0{number}", f"+91 {number}"))
+    return chance.choice(
+        (number, number, number, f"{number[:5]} {number[5:]}", f"0{number}", f"+91 {number}")
+    )
 
 
 def full_name(chance: random.Random) -> str:

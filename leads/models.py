@@ -203,14 +203,10 @@ class LeadMaster(models.Model):
             models.Index(
                 fields=["alternate_number"], condition=~Q(alternate_number=""), name="idx_lead_alternate_number"
             ),
-            # Reads: whether this very form was saved already.
-            models.Index(
-                fields=["request_id"], condition=Q(request_id__isnull=False), name="idx_lead_request_id"
-            ),
             # Reads: the CRE's desk, own leads newest first.
             NamedIndex(fields=["cre", "-created_at", "-id"], name="idx_lead_master_cre_name"),
-            # Reads: a PS's leads, latest assignment first.
-            NamedIndex(fields=["ps", "-ps_assigned_at", "-id"], name="idx_lead_master_ps_name"),
+            # Reads: the admin's list of the leads that one PS has, newest first.
+            NamedIndex(fields=["ps", "-created_at", "-id"], name="idx_lead_master_ps_name"),
             # Reads: the CRE's Fresh: untouched, called, call back.
             models.Index(
                 fields=["cre", "lead_status", "-created_at"],
@@ -249,8 +245,8 @@ class LeadMaster(models.Model):
             models.Index(fields=["branch", "-created_at", "-id"], name="idx_lead_branch_created"),
             # Reads: the admin's list, newest first.
             models.Index(fields=["-created_at", "-id"], name="idx_lead_created"),
-            # Reads: the admin's list of one source or pair.
-            models.Index(fields=["source", "sub_source", "-created_at"], name="idx_lead_source_created"),
+            # Reads: the admin's list of one pair, newest first, and whether a pair is in use.
+            models.Index(fields=["source", "sub_source", "-created_at", "-id"], name="idx_lead_source_created"),
             # Reads: the admin's list of one status.
             models.Index(fields=["lead_status", "-created_at", "-id"], name="idx_lead_status_created"),
             # Reads: the admin's list of open leads that nobody owns.
@@ -259,8 +255,6 @@ class LeadMaster(models.Model):
                 condition=OPEN & Q(cre__isnull=True),
                 name="idx_lead_unowned",
             ),
-            # Reads: the later leads of a returning customer, on a lead's page.
-            models.Index(fields=["previous"], condition=Q(previous__isnull=False), name="idx_lead_previous"),
         ]
 
     def __str__(self) -> str:
@@ -334,10 +328,6 @@ class DuplicateLead(models.Model):
             models.Index(fields=["-created_at", "-id"], name="idx_duplicate_created"),
             # Reads: the admin's list of repeats from one source.
             models.Index(fields=["source", "-created_at", "-id"], name="idx_duplicate_source_created"),
-            # Reads: whether this very form was saved already.
-            models.Index(
-                fields=["request_id"], condition=Q(request_id__isnull=False), name="idx_duplicate_request_id"
-            ),
         ]
 
     def __str__(self) -> str:

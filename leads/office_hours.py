@@ -1,4 +1,4 @@
-"""When things happen in invented histories: in the dealer's office hours, more on some days than on others. Pure."""
+"""When things happen in invented histories: in office hours, more on some days than on others. Pure."""
 
 import random
 from collections.abc import Iterator
@@ -8,8 +8,26 @@ from itertools import accumulate
 INDIA = timedelta(hours=5, minutes=30)
 HOUR = timedelta(hours=1)
 OPENS, CLOSES = timedelta(hours=9, minutes=30), timedelta(hours=19, minutes=30)
-# Customers' first calls, by hour of the day, by day of the week from Monday, and by month: the festivals are in autumn.
-BY_HOUR = [0.02] * 7 + [0.05, 0.2, 0.8, 1.2, 1.5, 1.3, 0.9, 0.9, 1.1, 1.3, 1.5, 1.3, 0.8, 0.3, 0.1, 0.05, 0.03]
+# Customers' first calls, by hour, by weekday from Monday, and by month: the festivals are in autumn.
+BY_HOUR = [0.02] * 7 + [
+    0.05,
+    0.2,
+    0.8,
+    1.2,
+    1.5,
+    1.3,
+    0.9,
+    0.9,
+    1.1,
+    1.3,
+    1.5,
+    1.3,
+    0.8,
+    0.3,
+    0.1,
+    0.05,
+    0.03,
+]
 BY_WEEKDAY = [1.0, 0.95, 0.95, 1.0, 1.1, 1.3, 1.15]
 BY_MONTH = [0.9, 0.9, 1.1, 1.1, 0.9, 0.9, 0.8, 0.9, 1.1, 1.4, 1.3, 1.0]
 

@@ -12,16 +12,20 @@ from leads.chronicle import Staff
 from leads.models import Source
 
 LOAD_CRES, LOAD_PS = 50, 40
+Person = tuple[str, Role, Branch | None]
 
 
-class NoSources(Exception):
+class NoSourceOffered(Exception):  # noqa: N818 - a fact in the desk's words
     """The catalogue of sources offers nothing that a lead could come from."""
 
 
 def make_demo_people(password: str, since: datetime) -> None:
     """Seven branches with a head, a receptionist and two PS each; six CREs; a supervisor."""
     branches = make_branches()
-    people = [("supervisor", Role.SUPERVISOR, None), *((f"cre{n}", Role.CRE, None) for n in range(1, 7))]
+    people: list[Person] = [
+        ("supervisor", Role.SUPERVISOR, None),
+        *((f"cre{n}", Role.CRE, None) for n in range(1, 7)),
+    ]
     for number, branch in enumerate(branches, start=1):
         people += [
             (f"head{number}", Role.BRANCH_HEAD, branch),
@@ -33,9 +37,9 @@ def make_demo_people(password: str, since: datetime) -> None:
 
 
 def make_load_people(password: str | None, since: datetime) -> None:
-    """CREs and PS for a load test, and a supervisor; without a password they cannot sign in. Who is there stays."""
+    """CREs, PS and a supervisor for load tests, where missing; without a password they cannot sign in."""
     branches = list(Branch.objects.filter(is_active=True).order_by("id")) or make_branches()
-    people = [("load-supervisor", Role.SUPERVISOR, None)]
+    people: list[Person] = [("load-supervisor", Role.SUPERVISOR, None)]
     people += [(f"load-cre{n:02d}", Role.CRE, None) for n in range(1, LOAD_CRES + 1)]
     people += [(f"load-ps{n:02d}", Role.PS, branches[n % len(branches)]) for n in range(1, LOAD_PS + 1)]
     known = User.objects.filter(username__in=[username for username, *_ in people])
@@ -51,7 +55,7 @@ def make_branches() -> list[Branch]:
 
 
 def staff(prefix: str = "") -> Staff:
-    """The people whose usernames start with `prefix`, as a chronicle needs them. Raises NoSources."""
+    """The people whose usernames start with `prefix`, as a chronicle needs them. Raises NoSourceOffered."""
     people = User.objects.filter(username__startswith=prefix, is_active=True).order_by("id")
     sellers: dict[int, list[int]] = {}
     for pk, branch_id in people.filter(role=Role.PS).values_list("id", "branch_id"):
@@ -59,7 +63,7 @@ def staff(prefix: str = "") -> Staff:
     pairs = Source.objects.filter(is_active=True).values_list("source", "sub_source", "letter")
     letters = {(source, sub_source): letter for source, sub_source, letter in pairs}
     if not letters:
-        raise NoSources
+        raise NoSourceOffered
     return Staff(
         cres=list(people.filter(role=Role.CRE).values_list("id", flat=True)),
         sellers=sellers,
@@ -68,7 +72,7 @@ def staff(prefix: str = "") -> Staff:
     )
 
 
-def _make(people: Iterable[tuple[str, Role, Branch | None]], hashed: str, since: datetime) -> None:
+def _make(people: Iterable[Person], hashed: str, since: datetime) -> None:
     """Users with names that no two of them share; they have been there `since` the first lead."""
     made = [
         User(

@@ -49,13 +49,17 @@ class Story:
 
 
 def story(lead: LeadMaster) -> Story:
-    """The events of `lead`, oldest first, in four queries whatever their number."""
+    """The events of `lead`, oldest first, in five queries at most."""
     waiting = list(Outbox.objects.filter(lead=lead).order_by("id"))
-    people = _people(waiting)
+    attempts = list(lead.call_attempts.select_related("by"))
+    # The recorder may have come in between these two queries.
+    recorded = {attempt.outbox_id for attempt in attempts}
+    calls = [row for row in waiting if row.kind == Kind.ATTEMPT and row.pk not in recorded]
+    people = _people(calls)
+    told_calls = [*map(_attempt, attempts), *(_call_waiting(row, people) for row in calls)]
     events = [
-        _captured(lead),
-        *(_attempt(attempt) for attempt in lead.call_attempts.select_related("by")),
-        *(_call_waiting(row, people) for row in waiting if row.kind == Kind.ATTEMPT),
+        _captured(lead, told_calls),
+        *told_calls,
         *_assignments(lead.followups.select_related("ps", "branch", "assigned_by"), waiting),
         *_repeats(lead.repeats.select_related("created_by"), waiting),
         *_closed(lead),
@@ -69,9 +73,9 @@ def story(lead: LeadMaster) -> Story:
 ORDER = ["captured", "call", "assigned", "repeat", "closed"]
 
 
-def _people(waiting: list[Outbox]) -> dict[int, str]:
+def _people(calls: list[Outbox]) -> dict[int, str]:
     """Who made the calls that wait to be recorded: their rows know ids only."""
-    callers = {row.payload.get("by") for row in waiting if row.kind == Kind.ATTEMPT}
+    callers = {row.payload.get("by") for row in calls}
     return dict(User.objects.filter(pk__in=callers).values_list("pk", "name")) if callers else {}
 
 
@@ -84,13 +88,15 @@ def _refresh(waiting: list[Outbox]) -> int:
     return 2 if any(row.state == State.CLAIMED or row.not_before < soon for row in alive) else 20
 
 
-def _captured(lead: LeadMaster) -> Event:
+def _captured(lead: LeadMaster, calls: list[Event]) -> Event:
+    # As a rule the first remark is that of the call in which the lead was captured: it is shown once.
+    remark = "" if any(call.remark == lead.first_remark for call in calls) else lead.first_remark
     return Event(
         lead.created_at,
         "captured",
         f"Captured from {lead.source} · {lead.sub_source}",
         by=lead.created_by.name if lead.created_by else "",
-        remark=lead.first_remark,
+        remark=remark,
     )
 
 
@@ -151,7 +157,7 @@ def _mail(followup: PSFollowup, row: Outbox | None) -> Note:
         case EmailState.SENDING:
             return Note(f"E-mail to {address} is being sent", "wait")
     if row and followup.email_error:
-        words = f"E-mail to {address} is waiting, after {_tries(row.tries)}: {followup.email_error} Next try"
+        words = f"E-mail to {address} waits after {_tries(row.tries)} ({followup.email_error.rstrip('.')}); next try"
         return Note(words, "wait", row.not_before)
     return Note(f"E-mail to {address} is waiting to be sent", "wait")
 

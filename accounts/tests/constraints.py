@@ -1,4 +1,4 @@
-"""How the tests of constraints are written: for each, rows that just fit and rows of which the last just does not."""
+"""How constraints are tested: for each, rows that just fit, and rows of which the last just does not."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -119,15 +119,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='leadmaster',
-            index=models.Index(condition=models.Q(('request_id__isnull', False)), fields=['request_id'], name='idx_lead_request_id'),
-        ),
-        migrations.AddIndex(
-            model_name='leadmaster',
             index=accounts.indexes.NamedIndex(fields=['cre', '-created_at', '-id'], name='idx_lead_master_cre_name'),
         ),
         migrations.AddIndex(
             model_name='leadmaster',
-            index=accounts.indexes.NamedIndex(fields=['ps', '-ps_assigned_at', '-id'], name='idx_lead_master_ps_name'),
+            index=accounts.indexes.NamedIndex(fields=['ps', '-created_at', '-id'], name='idx_lead_master_ps_name'),
         ),
         migrations.AddIndex(
             model_name='leadmaster',
@@ -167,7 +163,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='leadmaster',
-            index=models.Index(fields=['source', 'sub_source', '-created_at'], name='idx_lead_source_created'),
+            index=models.Index(fields=['source', 'sub_source', '-created_at', '-id'], name='idx_lead_source_created'),
         ),
         migrations.AddIndex(
             model_name='leadmaster',
@@ -176,10 +172,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='leadmaster',
             index=models.Index(condition=models.Q(('final_status', 'Pending'), ('cre__isnull', True)), fields=['-created_at', '-id'], name='idx_lead_unowned'),
-        ),
-        migrations.AddIndex(
-            model_name='leadmaster',
-            index=models.Index(condition=models.Q(('previous__isnull', False)), fields=['previous'], name='idx_lead_previous'),
         ),
         migrations.AddConstraint(
             model_name='leadmaster',
@@ -284,10 +276,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='duplicatelead',
             index=models.Index(fields=['source', '-created_at', '-id'], name='idx_duplicate_source_created'),
-        ),
-        migrations.AddIndex(
-            model_name='duplicatelead',
-            index=models.Index(condition=models.Q(('request_id__isnull', False)), fields=['request_id'], name='idx_duplicate_request_id'),
         ),
         migrations.AddConstraint(
             model_name='duplicatelead',

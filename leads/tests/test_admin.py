@@ -80,7 +80,8 @@ def test_leads_are_filtered_by_standing_owner_branch_and_source(meera: Client, c
     assert found(meera, LEADS, standing="nonsense") == [won.pk, nobodys.pk, open_lead.pk]
     assert found(meera, LEADS, branch__id__exact=str(cast.attapur.pk)) == [open_lead.pk]
     assert found(meera, LEADS, cre__id__exact=str(cast.asha.pk)) == [open_lead.pk]
-    assert found(meera, LEADS, source="OEM") == [nobodys.pk]
+    assert found(meera, LEADS, pair=str(Source.objects.get(sub_source="Web").pk)) == [nobodys.pk]
+    assert found(meera, LEADS, pair="x") == found(meera, LEADS, pair="9" * 30) == found(meera, LEADS)
     assert found(meera, LEADS, lead_status__exact="Booked") == [won.pk]
 
 

@@ -26,8 +26,8 @@ JUST_NOW = timedelta(minutes=1)
 
 class Command(BaseCommand):
     help = (
-        "Adds invented leads of the last two years with their calls, follow-ups and repeats, worked on by 50 CREs"
-        " and 40 PS of their own, for measurements. All of them, or none when it is stopped."
+        "Adds invented leads of the last two years with their calls, follow-ups and repeats, worked on by"
+        " 50 CREs and 40 PS of their own, for measurements. All of them, or none when it is stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,12 +45,14 @@ class Command(BaseCommand):
             _load(count, seed, password, until, quiet=options["verbosity"] == 0)
         except KeyboardInterrupt:
             raise CommandError("Stopped: nothing was added.") from None
-        except staff.NoSources:
-            raise CommandError("No source is offered: add one in the admin, so that leads have where to come from.") from None
+        except staff.NoSourceOffered:
+            raise CommandError(
+                "No source is offered that a lead could come from: add one in the admin."
+            ) from None
         except IntegrityError as error:
             raise CommandError(
-                "A lead that was being added met one that the desk made meanwhile. Nothing was added: run it again,"
-                f" with another --seed if need be. ({error.__cause__})"
+                "A lead that was being added met one that the desk made meanwhile. Nothing was added: run it"
+                f" again, with another --seed if need be. ({error.__cause__})"
             ) from error
         seconds = time.monotonic() - started
         self.stdout.write(f"{count:,} leads added in {seconds:.0f} s.")

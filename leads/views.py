@@ -1,0 +1,208 @@
+"""The pages for leads: adding one, the lists of CRE, branch head and reception, search, and a lead's own page."""
+
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from structlog.contextvars import get_contextvars
+
+from accounts.access import SignedInRequest, roles
+from accounts.directory import directory
+from accounts.models import Role, User
+from followups import catalogue
+from followups.paging import page
+from leads import wording
+from leads.capture import Captured, NotAllowed, Outcome, check
+from leads.find import find, for_list
+from leads.forms import CheckForm, LeadForm, TellForm
+from leads.models import Channel, DuplicateLead, LeadMaster
+from leads.services import capture_lead, tell_owner
+from leads.sources import sources
+from leads.story import story
+
+HTTP_STATUS = {Outcome.CREATED: 201, Outcome.REPEAT: 200, Outcome.DUPLICATE: 409, Outcome.INVALID: 422}
+REPEATS_SHOWN = 10
+REPEATS_FOR = timedelta(days=14)
+
+
+def _by_htmx(request: HttpRequest) -> bool:
+    """Whether a page asks for a part of itself, rather than a browser for a page."""
+    return "HX-Request" in request.headers
+
+
+# --- Adding a lead ------------------------------------------------------------------------------------------------------
+
+
+@roles(Role.CRE, Role.SUPERVISOR)
+def add_lead(request: SignedInRequest) -> HttpResponse:
+    """The form; posted, what became of the enquiry, above an empty form for the next caller."""
+    if request.method != "POST":
+        return _desk(request, _empty_form(request.GET.get("phone", "")), fresh=True)
+    started = time.perf_counter()
+    form = LeadForm(request.POST)
+    if not form.is_valid():
+        return _desk(request, form, status=422)
+    cause = str(get_contextvars().get("request_id", ""))
+    try:
+        captured = capture_lead(form.enquiry(channel=Channel.DESK, cause=cause), request.user)
+    except NotAllowed as error:
+        raise PermissionDenied from error
+    if captured.errors:
+        form.refuse(captured.errors)
+        return _desk(request, form, fresh=True, status=422)
+    context = {
+        "captured": captured,
+        "message": wording.message(captured),
+        "milliseconds": (time.perf_counter() - started) * 1000,
+        "enquiry_phone": form.cleaned_data["customer_mobile_number"],
+        "remark": form.cleaned_data["remark"],
+    }
+    kept = captured.outcome == Outcome.DUPLICATE
+    return _desk(request, form if kept else _empty_form(), status=HTTP_STATUS[captured.outcome], **context)
+
+
+def _empty_form(phone: str = "") -> LeadForm:
+    form = LeadForm(initial={"request_id": uuid.uuid4(), "customer_mobile_number": phone})
+    form.fields["customer_name" if phone else "customer_mobile_number"].widget.attrs["autofocus"] = True
+    return form
+
+
+def _desk(
+    request: SignedInRequest, form: LeadForm, *, fresh: bool = False, status: int = 200, **context: Any
+) -> HttpResponse:
+    """The form with its choices; `fresh` looks up who takes leads now, rather than a minute ago."""
+    form.offer(directory(fresh=fresh), sources(fresh=fresh))
+    rules = {
+        outcome.code: {"follow_up": outcome.follow_up.value, "days": outcome.suggest_days}
+        for outcome in catalogue.offered(catalogue.CAPTURE)
+    }
+    template = "leads/_desk.html" if _by_htmx(request) else "leads/add_lead.html"
+    return render(request, template, {"form": form, "rules": rules, **context}, status=status)
+
+
+@require_POST
+@roles(Role.CRE, Role.SUPERVISOR)
+def known(request: SignedInRequest) -> HttpResponse:
+    """The part of the form that tells whether the typed number is known, and what saving would do."""
+    typed = request.POST
+    form = CheckForm(
+        {
+            "phone_number": typed.get("customer_mobile_number", ""),
+            "source": typed.get("source", ""),
+            "subsource": typed.get("subsource", ""),
+        }
+    )
+    form.full_clean()
+    if problem := form.errors.get("phone_number"):
+        return render(request, "leads/_known.html", {"problem": problem[0]})
+    number = form.cleaned_data["phone_number"]
+    found: Captured = check(number, form.pair(), request.user)
+    context = {"found": found, "message": wording.forecast(found), "enquiry_phone": number}
+    return render(request, "leads/_known.html", context)
+
+
+@roles(Role.CRE, Role.SUPERVISOR)
+def tell(request: SignedInRequest) -> HttpResponse:
+    """A customer of a colleague called: says so to the lead's owner."""
+    if request.method != "POST":
+        return redirect("add_lead")
+    form = TellForm(request.POST)
+    lead = form.is_valid() and tell_owner(
+        uid=form.cleaned_data["uid"],
+        phone=form.cleaned_data["phone"],
+        remark=form.cleaned_data["remark"],
+        actor=request.user,
+    )
+    if lead:
+        people = " and ".join(person.name for person in (lead.cre, lead.ps) if person) or "the branch head"
+        message = f"Told: {people} will hear that the customer of {lead.uid} called."
+    elif "remark" in form.errors:
+        message = f"Nobody was told. The remark: {form.errors['remark'][0]}"
+    else:
+        message = "Nobody was told: this lead is no longer open. Save the enquiry again."
+    if _by_htmx(request):
+        return render(request, "leads/_told.html", {"message": message, "told": bool(lead)})
+    messages.add_message(request, messages.SUCCESS if lead else messages.WARNING, message)
+    return redirect("add_lead")
+
+
+# --- Lists --------------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@roles(Role.CRE)
+def cre_dashboard(request: SignedInRequest) -> HttpResponse:
+    """The CRE's own leads, newest first."""
+    return _list(request, "My leads", "You have no leads yet. The first caller will be the first row here.")
+
+
+@require_safe
+@roles(Role.BRANCH_HEAD)
+def branch_head_dashboard(request: SignedInRequest) -> HttpResponse:
+    """The branch's leads, newest first."""
+    return _list(request, f"Leads of {request.user.branch}", "No lead has been given to this branch yet.")
+
+
+@require_safe
+@roles(Role.RECEPTIONIST)
+def rec_dashboard(request: SignedInRequest) -> HttpResponse:
+    """The branch's walk-ins, newest first."""
+    return _list(request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet.")
+
+
+def _list(request: SignedInRequest, title: str, empty: str) -> HttpResponse:
+    leads = for_list(LeadMaster.objects.visible_to(request.user))
+    context = {
+        "title": title,
+        "empty": empty,
+        "page": page(leads, request.GET.get("page", "")),
+        "repeats": _repeats(request.user),
+        "repeats_days": REPEATS_FOR.days,
+    }
+    return render(request, "leads/dashboard.html", context)
+
+
+def _repeats(user: User) -> QuerySet[DuplicateLead]:
+    """The newest enquiries of customers whose lead is open, on the leads that `user` sees."""
+    recent = DuplicateLead.objects.visible_to(user).filter(
+        created_at__gt=timezone.now() - REPEATS_FOR, lead__final_status=catalogue.FinalStatus.PENDING
+    )
+    return recent.select_related("lead", "created_by")[:REPEATS_SHOWN]
+
+
+@require_safe
+def search(request: SignedInRequest) -> HttpResponse:
+    """What the search box finds among the leads that one may see; a single lead opens at once."""
+    typed = request.GET.get("q", "")
+    found = find(typed, request.user)
+    if len(found.leads) == 1:
+        return redirect("lead", uid=found.leads[0].uid)
+    may_add = request.user.role in (Role.CRE, Role.SUPERVISOR)
+    return render(request, "leads/search.html", {"typed": typed, "found": found, "may_add": may_add})
+
+
+# --- One lead -----------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
+    """A lead and what happened to it. The page asks for itself again while something waits: 204 while all is the same."""
+    people = ("branch", "cre", "ps", "created_by")
+    lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=uid)
+    told = story(lead)
+    if _by_htmx(request) and request.GET.get("seen") == f"{told.digest}-{told.refresh}":
+        return HttpResponse(status=204)
+    # Numbers are compared in their one spelling, so this finds the customer's leads however they were typed.
+    same_customer = LeadMaster.objects.visible_to(request.user).filter(
+        customer_mobile_number=lead.customer_mobile_number
+    )
+    context = {"lead": lead, "story": told, "others": same_customer.exclude(pk=lead.pk).newest_first()[:10]}
+    return render(request, "leads/_lead.html" if _by_htmx(request) else "leads/lead.html", context)
