@@ -144,6 +144,17 @@ class User(AbstractBaseUser):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        _forget([self.pk])
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(raw_password)
+        self.kept_session_hash = ""
+
+    def get_session_auth_hash(self) -> str:
+        return self.kept_session_hash or super().get_session_auth_hash()
+
     def clean(self) -> None:
         super().clean()
         # Empty where the form has refused it already.

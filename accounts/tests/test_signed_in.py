@@ -33,7 +33,7 @@ def test_the_second_request_asks_no_database_who_is_asking(cast: Cast) -> None:
         for field in KEPT_FIELDS:
             assert getattr(found, field) == getattr(cast.kiran, field)
         assert found.get_session_auth_hash() == cast.kiran.get_session_auth_hash()
-    assert len(queries) == 0
+    assert len(queries) == 0, list(queries)
 
 
 def test_the_password_is_not_kept_and_other_fields_come_when_they_are_wanted(cast: Cast) -> None:
