@@ -26,7 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.REDIS_URL = f"{settings.REDIS_URL.split('?')[0]}?db={number}"
     settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL
     # A machine that is busy with tests may answer late; a cache that is given up on is a test of its own.
-    settings.CACHES["default"]["OPTIONS"].update(SOCKET_TIMEOUT=10, SOCKET_CONNECT_TIMEOUT=10)
+    patience = {"SOCKET_TIMEOUT": 10, "SOCKET_CONNECT_TIMEOUT": 10}
+    settings.CACHES["default"]["OPTIONS"] = {**settings.CACHES["default"]["OPTIONS"], **patience}
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
@@ -39,7 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    left_out = [report.nodeid for report in terminalreporter.stats.get("skipped", []) if "no Chromium" in str(report.longrepr)]
+    left_out = [
+        report.nodeid
+        for report in terminalreporter.stats.get("skipped", [])
+        if "no Chromium" in str(report.longrepr)
+    ]
     if left_out:
         terminalreporter.section("NOT RUN, for want of a browser: install Debian's chromium, or set CHROMIUM")
         for nodeid in left_out:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 
 REFUSED = "The username and the password do not belong together, or this person may no longer sign in."
@@ -43,4 +42,3 @@ class ChangePasswordForm(PasswordChangeForm):
             field = self.fields[name]
             field.label, field.help_text = label, ""
             field.error_messages["required"] = "Type the password."
-            assert isinstance(field.widget, forms.PasswordInput)  # noqa: S101 - Django's form says so

@@ -27,7 +27,9 @@ class Branch(models.Model):
     """A showroom."""
 
     name = models.CharField(max_length=60)
-    is_active = models.BooleanField("open", default=True, help_text="A closed branch is offered for no new lead.")
+    is_active = models.BooleanField(
+        "open", default=True, help_text="A closed branch is offered for no new lead."
+    )
 
     class Meta:
         db_table = "accounts_branch"
@@ -73,7 +75,7 @@ class UserQuerySet(models.QuerySet["User"]):
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
         """A saved user; without a password one that cannot sign in yet."""
-        user = self.model(username=username.lower(), **fields)
+        user: User = self.model(username=username.lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -83,7 +85,8 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return self.create_user(username, password, **{"role": Role.SUPERVISOR, **fields})
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(username=(username or "").lower())
+        found: User = self.get(username=(username or "").lower())
+        return found
 
 
 class User(AbstractBaseUser):

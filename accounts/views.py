@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import password_validation, views
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
@@ -21,9 +22,7 @@ HOMES = {
     Role.RECEPTIONIST: "rec_dashboard",
     Role.SUPERVISOR: "admin:index",
 }
-SIGNED_OUT = (
-    "You were signed out. Nothing you typed is lost: sign in in another tab, come back to this one and try again."
-)
+SIGNED_OUT = "You were signed out. Nothing you typed is lost: sign in in another tab, come back to this one and try again."
 LOCKED = "Too many wrong passwords for this name. Wait half an hour, or ask a supervisor."
 
 
@@ -35,7 +34,7 @@ class SignIn(views.LoginView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.headers.get("HX-Request"):
-            # A page that was open across a sign-out asks for a part of itself: it must not get this page instead.
+            # A page that was open across a sign-out asks for a part of itself: not for this page.
             return render(request, "trouble.html", {"message": SIGNED_OUT, "status": 401}, status=401)
         return super().dispatch(request, *args, **kwargs)
 
@@ -48,7 +47,7 @@ class ChangePassword(views.PasswordChangeView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(rules=password_validation.password_validators_help_texts(), **kwargs)
 
-    def form_valid(self, form: ChangePasswordForm) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         messages.success(self.request, "Your password is changed. Use the new one from now on.")
         return super().form_valid(form)
 

@@ -30,7 +30,9 @@ def text(name: str, default: str = "") -> str:
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+            raise ImproperlyConfigured(
+                f"{name}_FILE names {path}, which cannot be read: {error.strerror}."
+            ) from error
     return value or default
 
 
@@ -74,7 +76,9 @@ def url(name: str, schemes: set[str]) -> SplitResult:
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from error
     if not value or parts.scheme not in schemes:
-        raise ImproperlyConfigured(f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}://.")
+        raise ImproperlyConfigured(
+            f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}://."
+        )
     return parts
 
 
@@ -106,7 +110,9 @@ def database(options: Mapping[str, Any], statement_timeout: int) -> dict[str, An
 def redis_url() -> str:
     parts = url("REDIS_URL", {"redis", "rediss", "unix"})
     if not parts.hostname and parts.scheme != "unix" or parts.scheme == "unix" and not parts.path:
-        raise ImproperlyConfigured("REDIS_URL names no server: write redis://host:6379/0 or unix:///path/to/socket.")
+        raise ImproperlyConfigured(
+            "REDIS_URL names no server: write redis://host:6379/0 or unix:///path/to/socket."
+        )
     return text("REDIS_URL")
 
 
@@ -140,9 +146,13 @@ def site_url() -> str:
     """Where people reach the desk; the links in mails start with it."""
     parts = url("SITE_URL", {"http", "https"})
     if not parts.hostname or parts.path not in {"", "/"} or parts.query:
-        raise ImproperlyConfigured("SITE_URL must be a scheme and a host only, as in https://desk.example.com.")
+        raise ImproperlyConfigured(
+            "SITE_URL must be a scheme and a host only, as in https://desk.example.com."
+        )
     return text("SITE_URL").rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
-    return host in {"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"} or host.startswith("127.")
+    return host in {"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"} or host.startswith(
+        "127."
+    )

@@ -22,10 +22,14 @@ ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", SITE_HOST)
 if "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS is *: name the hosts that people type into their browser.")
 if DEBUG and not all(map(environment.is_loopback, [SITE_HOST, *ALLOWED_HOSTS])):
-    raise ImproperlyConfigured("DEBUG is true with a public host in ALLOWED_HOSTS or SITE_URL: set DEBUG=false.")
+    raise ImproperlyConfigured(
+        "DEBUG is true with a public host in ALLOWED_HOSTS or SITE_URL: set DEBUG=false."
+    )
 HTTPS = SITE_URL.startswith("https://")
 if not HTTPS and not environment.is_loopback(SITE_HOST):
-    raise ImproperlyConfigured("SITE_URL is plain http on a public host: passwords would travel in the clear.")
+    raise ImproperlyConfigured(
+        "SITE_URL is plain http on a public host: passwords would travel in the clear."
+    )
 
 # --- What it is made of ---------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -99,7 +103,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: cache and nudges. Down, it makes a page slower, never wrong ----------------------------------------------
 REDIS_URL = environment.redis_url()
-CACHES = {
+CACHES: dict[str, Any] = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
@@ -121,7 +125,11 @@ NUDGE_SECONDS = 0.5
 CELERY_BROKER_URL = environment.broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "desk"
 CELERY_TASK_SERIALIZER = "json"
@@ -223,14 +231,23 @@ TIME_ZONE = "Asia/Kolkata"
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO")
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-_before = [
+_before: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+_rendered: list[Any] = (
+    [structlog.dev.ConsoleRenderer()]
+    if DEBUG
+    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+)
 structlog.configure(
-    processors=[structlog.stdlib.filter_by_level, *_before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_before,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
@@ -245,7 +262,10 @@ LOGGING: dict[str, Any] = {
                 *(
                     [structlog.dev.ConsoleRenderer()]
                     if DEBUG
-                    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+                    else [
+                        structlog.processors.format_exc_info,
+                        structlog.processors.JSONRenderer(default=str),
+                    ]
                 ),
             ],
             "foreign_pre_chain": _before,

@@ -49,7 +49,8 @@ def mail_waiting() -> int:
 
 def retry_after(tries: int) -> timedelta:
     """How long to wait after so many tries: twice as long each time, an hour at most."""
-    return min(FIRST_RETRY * 2 ** min(tries - 1, 20), LAST_RETRY)
+    doubled: int = 2 ** min(tries - 1, 20)
+    return min(FIRST_RETRY * doubled, LAST_RETRY)
 
 
 def _release_expired() -> None:
@@ -110,7 +111,9 @@ def _still_true(row: Outbox) -> tuple[Writer | None, PSFollowup | None]:
     """What to write, and the follow-up that is told of the result. Nothing, if the world has moved on."""
     if row.kind == Kind.ALERT:
         return _alert(row), None
-    followup = PSFollowup.objects.select_related("lead", "lead__cre", "ps", "branch").get(pk=row.ps_followup_id)
+    followup = PSFollowup.objects.select_related("lead", "lead__cre", "ps", "branch").get(
+        pk=row.ps_followup_id
+    )
     lead = followup.lead
     wanted = (
         followup.closed_at is None
@@ -131,7 +134,7 @@ def _alert(row: Outbox) -> Writer | None:
 
 def _people_of(row: Outbox) -> list[User]:
     """The lead's CRE and open PS; the branch head if there is neither; a supervisor before nobody is told."""
-    seller = PSFollowup.objects.open().filter(lead=row.lead.uid).select_related("ps").first()
+    seller = PSFollowup.objects.open().filter(lead=row.lead).select_related("ps").first()
     people = [person for person in (row.lead.cre, seller and seller.ps) if person and person.is_active]
     reachable = (
         [person for person in people if person.email]
@@ -139,7 +142,9 @@ def _people_of(row: Outbox) -> list[User]:
         or list(User.objects.filter(role=Role.SUPERVISOR, is_active=True).exclude(email=""))
     )
     if not reachable:
-        raise MailTrouble("There is nobody to tell: no owner, branch head or supervisor has an address.", permanent=True)
+        raise MailTrouble(
+            "There is nobody to tell: no owner, branch head or supervisor has an address.", permanent=True
+        )
     return reachable
 
 
@@ -161,9 +166,12 @@ def _failed(row: Outbox, trouble: MailTrouble) -> None:
     log.warning("mail not sent", outbox_id=row.pk, reason=reason, tries=row.tries, dead=dead)
     with transaction.atomic():
         _ours(row).update(
-            state=State.DEAD if dead else State.WAITING, claimed_until=None, not_before=again_at, last_error=reason
+            state=State.DEAD if dead else State.WAITING,
+            claimed_until=None,
+            not_before=again_at,
+            last_error=reason,
         )
-        PSFollowup.objects.filter(pk=row.ps_followup_id).exclude(email_state=EmailState.SENT).update(
+        PSFollowup.objects.filter(outbox=row.pk).exclude(email_state=EmailState.SENT).update(
             email_state=EmailState.FAILED if dead else EmailState.WAITING, email_error=reason
         )
 

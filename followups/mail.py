@@ -55,7 +55,7 @@ class Line:
             self._connection.close()
         except (smtplib.SMTPException, OSError):
             # Nothing is lost: what the server took it has answered for.
-            self._connection.connection = None
+            self._connection = get_connection()
 
 
 def _trouble(error: smtplib.SMTPException | OSError) -> MailTrouble:
@@ -107,7 +107,13 @@ def branch_heads(branch_id: int | None) -> list[User]:
 
 
 def _letter(
-    row: Outbox, template: str, subject: str, *, to: list[User], context: dict[str, Any], cc: list[User] | None = None
+    row: Outbox,
+    template: str,
+    subject: str,
+    *,
+    to: list[User],
+    context: dict[str, Any],
+    cc: list[User] | None = None,
 ) -> EmailMultiAlternatives:
     context["link"] = f"{settings.SITE_URL}/lead/{row.lead.uid}"
     message = EmailMultiAlternatives(

@@ -48,7 +48,9 @@ class PSFollowup(models.Model):
     )
     ps = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="followups", db_index=False)
     branch = models.ForeignKey("accounts.Branch", models.PROTECT, related_name="+", db_index=False)
-    assigned_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    assigned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
+    )
     assigned_at = models.DateTimeField(default=timezone.now)
     email_state = models.CharField(max_length=10, choices=EmailState.choices, default=EmailState.WAITING)
     email_sent_at = models.DateTimeField(null=True, blank=True)
@@ -79,7 +81,8 @@ class PSFollowup(models.Model):
                 condition=Q(final_status__in=["", *FinalStatus]), name="ps_followup_final_status_known"
             ),
             models.CheckConstraint(
-                condition=Q(closed_at__isnull=False) | Q(final_status=""), name="ps_followup_open_has_no_final"
+                condition=Q(closed_at__isnull=False) | Q(final_status=""),
+                name="ps_followup_open_has_no_final",
             ),
         ]
         indexes = [
@@ -151,11 +154,15 @@ class CallAttempt(models.Model):
             models.UniqueConstraint(
                 fields=["lead", "role", "call_no", "attempt"], name="call_attempt_numbered_once"
             ),
-            models.CheckConstraint(condition=Q(call_no__gte=1, attempt__gte=1), name="call_attempt_numbers_positive"),
+            models.CheckConstraint(
+                condition=Q(call_no__gte=1, attempt__gte=1), name="call_attempt_numbers_positive"
+            ),
             models.CheckConstraint(condition=Q(role__in=CallRole.values), name="call_attempt_role_known"),
             models.CheckConstraint(condition=Q(lead_status__in=CODES), name="call_attempt_lead_status_known"),
             models.CheckConstraint(
-                condition=Q(final_status_before__in=list(FinalStatus), final_status_after__in=list(FinalStatus)),
+                condition=Q(
+                    final_status_before__in=list(FinalStatus), final_status_after__in=list(FinalStatus)
+                ),
                 name="call_attempt_final_status_known",
             ),
         ]
@@ -215,7 +222,8 @@ class Outbox(models.Model):
                 name="outbox_claim_has_end",
             ),
             models.CheckConstraint(
-                condition=~Q(kind=Kind.MAIL.value) | Q(ps_followup__isnull=False), name="outbox_mail_has_followup"
+                condition=~Q(kind=Kind.MAIL.value) | Q(ps_followup__isnull=False),
+                name="outbox_mail_has_followup",
             ),
         ]
         indexes = [

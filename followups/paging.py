@@ -1,7 +1,7 @@
-"""Pages of a long list by where a row stands, not by counting: the hundredth page costs what the first one does.
+"""Pages of a long list by where a row stands, not by counting: the hundredth page costs what the first does.
 
-A cursor names the row at a page's edge and the direction from there. New rows on top shift nothing; a cursor that was
-tampered with, or whose rows are gone, gives the first page.
+A cursor names the row at a page's edge and the direction from there. New rows on top shift nothing; a cursor that
+was tampered with, or whose rows are gone, gives the first page.
 """
 
 import base64
@@ -36,7 +36,9 @@ class Cursor(NamedTuple):
 def read(typed: str) -> Cursor | None:
     """The cursor that `str` made; None for anything else."""
     try:
-        plain = base64.b64decode(typed + "=" * (-len(typed) % 4), altchars=b"-_", validate=True).decode("ascii")
+        plain = base64.b64decode(typed + "=" * (-len(typed) % 4), altchars=b"-_", validate=True).decode(
+            "ascii"
+        )
         way, moment, key = plain.split(".")
         cursor = Cursor(way == "n", EPOCH + int(moment) * MICROSECOND, int(key))
     except (binascii.Error, ValueError, OverflowError):
@@ -57,7 +59,7 @@ class Page(Generic[M]):
 def page(rows: QuerySet[M], typed: str = "", *, by: str = "created_at", size: int = SIZE) -> Page[M]:
     """The page of `rows` that the cursor `typed` asks for; without one the first. One query as a rule.
 
-    `by` is the field that tells new from old; an index on it and the key, both descending, makes every page cheap.
+    `by` is the field that tells new from old; an index on it and the key, both descending, makes pages cheap.
     """
     cursor = read(typed)
     if cursor and cursor.newer:

@@ -74,7 +74,9 @@ def _record(leads: Collection[int]) -> int:
     _count(locked)
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
     for row in rows:
-        log.info("call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause"))
+        log.info(
+            "call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause")
+        )
     return len(rows)
 
 
@@ -95,7 +97,10 @@ def _last_numbers(leads: Collection[int]) -> dict[tuple[int, str], tuple[CallNum
         .distinct("lead_id", "role")
         .values_list("lead_id", "role", "call_no", "attempt", "contacted")
     )
-    return {(lead, role): (CallNumber(call_no, attempt), contacted) for lead, role, call_no, attempt, contacted in latest}
+    return {
+        (lead, role): (CallNumber(call_no, attempt), contacted)
+        for lead, role, call_no, attempt, contacted in latest
+    }
 
 
 def _number(

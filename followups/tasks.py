@@ -10,7 +10,6 @@ from followups import delivery, recorder
 WORKER_SEEN = "worker seen"  # read by performance.health
 
 
-
 @shared_task
 def record_waiting() -> None:
     cache.set(WORKER_SEEN, time.time(), 60)

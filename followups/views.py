@@ -32,7 +32,7 @@ def ps_dashboard(request: SignedInRequest) -> HttpResponse:
 
 
 def _repeats(user: User) -> list[dict[str, Any]]:
-    """The newest enquiries of customers whom this PS follows up, shaped like rows of the ledger that holds them."""
+    """The newest enquiries of customers whom this PS follows up, shaped like rows of their ledger."""
     columns = ["created_at", "source", "sub_source", "remark", "channel", "created_by__name"]
     rows = (
         PSFollowup.objects.open()

@@ -64,7 +64,7 @@ def _table(model: type[models.Model]) -> str:
 
 def _columns(model: type[models.Model], prefix: str = "", **instead: str) -> str:
     """The model's columns but its key, in order, each from the record `prefix` unless `instead` names another."""
-    names = [field.column for field in model._meta.concrete_fields if not field.primary_key]
+    names = [str(field.column) for field in model._meta.concrete_fields if not field.primary_key]
     return ", ".join(instead.get(name, f"{prefix}{name}") for name in names)
 
 
@@ -302,7 +302,13 @@ def _capture(enquiry: Enquiry, actor: User) -> Captured:
         if enquiry.call.closes:
             _close(records.lead, row["captured_id"], enquiry)
             statements += 1
-        return Captured(Outcome.CREATED, records.lead.uid, returning=row["returning"] or "", own=True, statements=statements)
+        return Captured(
+            Outcome.CREATED,
+            records.lead.uid,
+            returning=row["returning"] or "",
+            own=True,
+            statements=statements,
+        )
     if row["repeated_id"]:
         return replace(_known(Outcome.REPEAT, row, actor), statements=statements)
     if row["uid"]:

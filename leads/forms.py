@@ -25,7 +25,9 @@ FARTHEST = timedelta(days=366)
 def refuse_control_characters(text: str) -> None:
     """Raises ValidationError for what cannot be typed and would garble a list or a mail. Line breaks are fine."""
     for character in text:
-        if character in DIRECTION_MARKS or (unicodedata.category(character) == "Cc" and character not in "\r\n\t"):
+        if character in DIRECTION_MARKS or (
+            unicodedata.category(character) == "Cc" and character not in "\r\n\t"
+        ):
             raise ValidationError("This has a character in it that cannot be shown: type it again.")
 
 
@@ -136,7 +138,9 @@ def _models() -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _sellers(people: Directory, branch_id: int) -> list[tuple[str, str]]:
     """The PS of a branch who take new leads, by name."""
-    there = [seller for seller in people.sellers.values() if seller.branch_id == branch_id and seller.available]
+    there = [
+        seller for seller in people.sellers.values() if seller.branch_id == branch_id and seller.available
+    ]
     return [(str(seller.id), seller.name) for seller in sorted(there, key=lambda seller: seller.name)]
 
 
@@ -145,7 +149,9 @@ class LeadForm(PairForm):
 
     customer_mobile_number = PhoneField(label="Phone number", max_length=phone.LONGEST)
     customer_name = Words(
-        label="Customer’s name", max_length=100, missing="Type the customer’s name.",
+        label="Customer’s name",
+        max_length=100,
+        missing="Type the customer’s name.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     source = Words(label="Source", max_length=40, missing="Choose a source.", widget=forms.Select)
@@ -170,7 +176,7 @@ class LeadForm(PairForm):
         self._outcome: catalogue.Outcome | None = None
 
     def offer(self, people: Directory, known: Sources) -> None:
-        """Fills the page's selects: grouped so that they read well without a script, ids for people and places."""
+        """Fills the page's selects, grouped so that they read well without a script; people and places by id."""
         self._choose("source", "Choose…", [(source, source) for source in known.grouped()])
         self._choose(
             "subsource", "Choose…", [(source, _same(names)) for source, names in known.grouped().items()]
@@ -184,7 +190,7 @@ class LeadForm(PairForm):
 
     def _choose(self, field: str, blank: str, choices: list[Any]) -> None:
         widget = self.fields[field].widget
-        assert isinstance(widget, forms.Select)  # noqa: S101 - the declarations above say so
+        assert isinstance(widget, forms.Select)
         widget.attrs.pop("maxlength", None)
         widget.choices = [("", blank), *((label, group) for label, group in choices if group)]
 
@@ -271,7 +277,7 @@ class LeadForm(PairForm):
     def _find_place(people: Directory, branch: str, ps: str) -> tuple[int | None, int | None]:
         branch_id = people.branch_id(branch) if branch else None
         seller = people.seller(ps, branch_id) if ps else None
-        return branch_id, seller and seller.id
+        return branch_id, seller.id if seller else None
 
     # --- Results --------------------------------------------------------------------------------------------------
 

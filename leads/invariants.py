@@ -44,7 +44,7 @@ calls AS (
 # `reached` are the calls that count as contact with the customer; a repeat that ends a call for good is none.
 TOLD = f"""
 WITH {CALLS},
-told AS (
+told AS MATERIALIZED (
     SELECT lead_id, count(*) AS attempts, min(called_at) AS first_attempt_at,
            min(called_at) FILTER (WHERE reached) AS first_call_at,
            max(called_at) FILTER (WHERE reached) AS last_contact_at,
@@ -58,7 +58,7 @@ SELECT lead.uid FROM lead_master AS lead LEFT JOIN told ON told.lead_id = lead.i
    AND """
 # The assignments of a lead, the latest first.
 LATEST = """
-WITH latest AS (
+WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (lead_uid) lead_uid, ps_id, branch_id, assigned_at, closed_at, final_status
       FROM ps_followup ORDER BY lead_uid, assigned_at DESC, id DESC
 )
@@ -203,5 +203,8 @@ INVARIANTS = (
 def offending(invariant: Invariant, limit: int = 20) -> list[str]:
     """The uids of leads that break `invariant`, up to `limit` of them."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT uid FROM ({invariant.query}) AS found (uid) LIMIT %s", [limit])
+        # Materialised, the query is planned for all its rows: for the sake of the first few, which hardly ever
+        # exist, PostgreSQL would look up the calls of a million leads one by one.
+        query = f"WITH found (uid) AS MATERIALIZED ({invariant.query}) SELECT uid FROM found LIMIT %s"
+        cursor.execute(query, [limit])
         return [row[0] for row in cursor.fetchall()]

@@ -9,7 +9,18 @@ from django.utils import timezone
 
 from accounts.indexes import NamedIndex
 from accounts.scope import ScopedQuerySet, ScopePaths
-from followups.catalogue import CODES, FRESH, LOST, MODELS, OUTCOMES, UNTOUCHED, WON, Category, FinalStatus, Pipeline
+from followups.catalogue import (
+    CODES,
+    FRESH,
+    LOST,
+    MODELS,
+    OUTCOMES,
+    UNTOUCHED,
+    WON,
+    Category,
+    FinalStatus,
+    Pipeline,
+)
 from followups.catalogue import choices
 from leads import phone
 
@@ -39,7 +50,9 @@ class Source(models.Model):
 
     source = models.CharField(max_length=40)
     sub_source = models.CharField("sub-source", max_length=60)
-    letter = models.CharField(max_length=1, help_text="The capital letter that this source's uids start with.")
+    letter = models.CharField(
+        max_length=1, help_text="The capital letter that this source's uids start with."
+    )
     is_active = models.BooleanField("offered", default=True)
 
     class Meta:
@@ -56,7 +69,9 @@ class Source(models.Model):
                 name="lead_source_letter_capital",
                 violation_error_message="Give one capital letter from A to Z.",
             ),
-            models.CheckConstraint(condition=~Q(source="") & ~Q(sub_source=""), name="lead_source_pair_given"),
+            models.CheckConstraint(
+                condition=~Q(source="") & ~Q(sub_source=""), name="lead_source_pair_given"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -143,8 +158,12 @@ class LeadMaster(models.Model):
                 name="lead_master_alternate_e164",
             ),
             models.CheckConstraint(condition=~Q(customer_name=""), name="lead_master_name_given"),
-            models.CheckConstraint(condition=~Q(source="") & ~Q(sub_source=""), name="lead_master_source_given"),
-            models.CheckConstraint(condition=Q(pipeline__in=list(Pipeline)), name="lead_master_pipeline_known"),
+            models.CheckConstraint(
+                condition=~Q(source="") & ~Q(sub_source=""), name="lead_master_source_given"
+            ),
+            models.CheckConstraint(
+                condition=Q(pipeline__in=list(Pipeline)), name="lead_master_pipeline_known"
+            ),
             models.CheckConstraint(condition=Q(lead_status__in=CODES), name="lead_master_lead_status_known"),
             models.CheckConstraint(
                 condition=Q(lead_category__in=["", *Category]), name="lead_master_lead_category_known"
@@ -157,13 +176,17 @@ class LeadMaster(models.Model):
             ),
             # The final status follows from the status, by the catalogue.
             models.CheckConstraint(
-                condition=Q(final_status=FinalStatus.PENDING.value, lead_status__in=_statuses(FinalStatus.PENDING))
+                condition=Q(
+                    final_status=FinalStatus.PENDING.value, lead_status__in=_statuses(FinalStatus.PENDING)
+                )
                 | Q(final_status=WON.value, lead_status__in=_statuses(WON))
                 | Q(final_status=LOST.value, lead_status__in=_statuses(LOST)),
                 name="lead_master_final_follows_status",
             ),
             models.CheckConstraint(condition=_exactly_when(WON, "won_at"), name="lead_master_won_has_time"),
-            models.CheckConstraint(condition=_exactly_when(LOST, "lost_at"), name="lead_master_lost_has_time"),
+            models.CheckConstraint(
+                condition=_exactly_when(LOST, "lost_at"), name="lead_master_lost_has_time"
+            ),
             models.CheckConstraint(
                 condition=Q(final_status=LOST.value) & ~Q(lost_reason="")
                 | ~Q(final_status=LOST.value) & Q(lost_reason=""),
@@ -187,7 +210,8 @@ class LeadMaster(models.Model):
                 condition=_both_or_neither("ps", "ps_assigned_at"), name="lead_master_ps_has_time"
             ),
             models.CheckConstraint(
-                condition=_both_or_neither("next_call_by", "next_call_until"), name="lead_master_next_call_has_end"
+                condition=_both_or_neither("next_call_by", "next_call_until"),
+                name="lead_master_next_call_has_end",
             ),
             models.CheckConstraint(
                 condition=Q(attempts__gte=0, enquiries__gte=1, version__gte=1), name="lead_master_counts_sane"
@@ -201,7 +225,9 @@ class LeadMaster(models.Model):
             ),
             # Reads: searches that find a lead by its alternate number.
             models.Index(
-                fields=["alternate_number"], condition=~Q(alternate_number=""), name="idx_lead_alternate_number"
+                fields=["alternate_number"],
+                condition=~Q(alternate_number=""),
+                name="idx_lead_alternate_number",
             ),
             # Reads: the CRE's desk, own leads newest first.
             NamedIndex(fields=["cre", "-created_at", "-id"], name="idx_lead_master_cre_name"),
@@ -234,7 +260,9 @@ class LeadMaster(models.Model):
             # Reads: the CRE's Won, latest first.
             models.Index(fields=["cre", "-won_at"], condition=Q(final_status="Won"), name="idx_lead_cre_won"),
             # Reads: the CRE's Lost, latest first.
-            models.Index(fields=["cre", "-lost_at"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"),
+            models.Index(
+                fields=["cre", "-lost_at"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"
+            ),
             # Reads: the PS's Today and Overdue, most urgent first.
             models.Index(
                 fields=["ps", "follow_up_at"],
@@ -246,7 +274,9 @@ class LeadMaster(models.Model):
             # Reads: the admin's list, newest first.
             models.Index(fields=["-created_at", "-id"], name="idx_lead_created"),
             # Reads: the admin's list of one pair, newest first, and whether a pair is in use.
-            models.Index(fields=["source", "sub_source", "-created_at", "-id"], name="idx_lead_source_created"),
+            models.Index(
+                fields=["source", "sub_source", "-created_at", "-id"], name="idx_lead_source_created"
+            ),
             # Reads: the admin's list of one status.
             models.Index(fields=["lead_status", "-created_at", "-id"], name="idx_lead_status_created"),
             # Reads: the admin's list of open leads that nobody owns.
@@ -314,7 +344,9 @@ class DuplicateLead(models.Model):
             models.CheckConstraint(
                 condition=~Q(source="") & ~Q(sub_source=""), name="duplicate_leads_source_given"
             ),
-            models.CheckConstraint(condition=Q(channel__in=Channel.values), name="duplicate_leads_channel_known"),
+            models.CheckConstraint(
+                condition=Q(channel__in=Channel.values), name="duplicate_leads_channel_known"
+            ),
         ]
         indexes = [
             # Reads: every enquiry of a phone, newest first, on the card.

@@ -58,7 +58,7 @@ class Records:
         at = timezone.now()
         self.lead = _lead(enquiry, actor, at)
         self.repeat = _repeat(enquiry, actor, at)
-        self.followup = _followup(enquiry, actor, at) if enquiry.ps_id else None
+        self.followup = _followup(enquiry, actor, at)
         self.call = _call(enquiry, actor, at) if enquiry.call.code != UNTOUCHED else None
         self.outbox = Outbox(not_before=at, created_at=at)
         self.mail = {"cause": enquiry.cause}
@@ -68,10 +68,10 @@ class Records:
         """The parameters of the capture statement."""
         return {
             "lead": _record(self.lead),
-            "followup": self.followup and _record(self.followup),
+            "followup": _record(self.followup) if self.followup else None,
             "repeat": _record(self.repeat),
             "outbox": _record(self.outbox),
-            "call": self.call and json.dumps(self.call.payload()),
+            "call": json.dumps(self.call.payload()) if self.call else None,
             "mail": json.dumps(self.mail),
             "alert": json.dumps(self.alert),
         }
@@ -102,9 +102,9 @@ def _lead(enquiry: Enquiry, actor: User, at: datetime) -> LeadMaster:
         pipeline=enquiry.pipeline,
         branch_id=enquiry.branch_id,
         cre_id=cre_id,
-        cre_assigned_at=cre_id and at,
+        cre_assigned_at=at if cre_id else None,
         ps_id=enquiry.ps_id,
-        ps_assigned_at=enquiry.ps_id and at,
+        ps_assigned_at=at if enquiry.ps_id else None,
         lead_status=status,
         lead_category=enquiry.category,
         model_interested=enquiry.model,
@@ -120,7 +120,9 @@ def _lead(enquiry: Enquiry, actor: User, at: datetime) -> LeadMaster:
     )
 
 
-def _followup(enquiry: Enquiry, actor: User, at: datetime) -> PSFollowup:
+def _followup(enquiry: Enquiry, actor: User, at: datetime) -> PSFollowup | None:
+    if enquiry.ps_id is None or enquiry.branch_id is None:
+        return None
     followup = PSFollowup(
         ps_id=enquiry.ps_id, branch_id=enquiry.branch_id, assigned_by_id=actor.pk, assigned_at=at
     )

@@ -1,4 +1,4 @@
-"""The pages for leads: adding one, the lists of CRE, branch head and reception, search, and a lead's own page."""
+"""The pages for leads: adding one, lists for CRE, branch head and reception, search, and a lead's own page."""
 
 import time
 import uuid
@@ -38,7 +38,7 @@ def _by_htmx(request: HttpRequest) -> bool:
     return "HX-Request" in request.headers
 
 
-# --- Adding a lead ------------------------------------------------------------------------------------------------------
+# --- Adding a lead ------------------------------------------------------------------------------------------
 
 
 @roles(Role.CRE, Role.SUPERVISOR)
@@ -134,7 +134,7 @@ def tell(request: SignedInRequest) -> HttpResponse:
     return redirect("add_lead")
 
 
-# --- Lists --------------------------------------------------------------------------------------------------------------
+# --- Lists --------------------------------------------------------------------------------------------------
 
 
 @require_safe
@@ -155,7 +155,9 @@ def branch_head_dashboard(request: SignedInRequest) -> HttpResponse:
 @roles(Role.RECEPTIONIST)
 def rec_dashboard(request: SignedInRequest) -> HttpResponse:
     """The branch's walk-ins, newest first."""
-    return _list(request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet.")
+    return _list(
+        request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet."
+    )
 
 
 def _list(request: SignedInRequest, title: str, empty: str) -> HttpResponse:
@@ -189,12 +191,12 @@ def search(request: SignedInRequest) -> HttpResponse:
     return render(request, "leads/search.html", {"typed": typed, "found": found, "may_add": may_add})
 
 
-# --- One lead -----------------------------------------------------------------------------------------------------------
+# --- One lead -----------------------------------------------------------------------------------------------
 
 
 @require_safe
 def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
-    """A lead and what happened to it. The page asks for itself again while something waits: 204 while all is the same."""
+    """A lead and what happened to it. The page asks again while something waits, and gets 204 without news."""
     people = ("branch", "cre", "ps", "created_by")
     lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=uid)
     told = story(lead)

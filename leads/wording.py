@@ -23,9 +23,10 @@ def message(captured: Captured) -> str:
         if captured.returning:
             return f"Saved as {captured.uid}. A returning customer: the last lead was {captured.returning}."
         return f"Saved as {captured.uid}."
-    assert card is not None  # noqa: S101 - every other outcome names a known lead
+    assert card is not None  # every other outcome names a known lead
     if captured.outcome == Outcome.REPEAT:
-        return f"{_count(card)}, now from {captured.pair}. It was added to {card.uid}, and {_people(card)} will be told."
+        said = f"{_count(card)}, now from {captured.pair}."
+        return f"{said} It was added to {card.uid}, and {_people(card)} will be told."
     if card.final_status != "Pending":
         return f"This enquiry was saved as {card.uid} within the last day, and closed: {card.lead_status}."
     if captured.own:
@@ -41,7 +42,8 @@ def forecast(found: Captured) -> str:
             return f"A returning customer: the last lead was {found.returning}. Saving makes a new one."
         return "A new customer: saving makes a lead."
     if found.outcome == Outcome.REPEAT:
-        return f"{_count(card, coming=1)}, now from {found.pair}. Saving adds it to {card.uid} and tells {_people(card)}."
+        said = f"{_count(card, coming=1)}, now from {found.pair}."
+        return f"{said} Saving adds it to {card.uid} and tells {_people(card)}."
     return message(found)
 
 

@@ -25,7 +25,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 only without the database or with migrations missing: a Redis that is down never takes the desk away."""
+    """503 only without the database or its migrations: a Redis that is down never takes the desk away."""
     vital = _checked({"database": _database, "migrations": _migrations})
     helpful = _checked({"redis": _redis, "worker": _worker})
     if set(vital.values()) != {OK}:

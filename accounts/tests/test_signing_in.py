@@ -1,10 +1,9 @@
-"""The way in and out: sign-in, each role's own page, the lock after wrong passwords, the change of a password."""
+"""The way in and out: sign-in, each role's own page, the lock after wrong passwords, a new password."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axes.utils import reset
+from axes.utils import reset  # type: ignore[import-untyped]
 from django.db import OperationalError
 from django.template.loader import get_template
 from django.test import Client
@@ -22,9 +21,8 @@ HOMES = {
 
 
 @pytest.fixture(autouse=True)
-def _nobody_locked(db: None) -> Iterator[None]:
+def _nobody_locked(db: None) -> None:
     reset()
-    yield
 
 
 def sign_in(client: Client, username: str = "asha", password: str = PASSWORD, **fields: str) -> Any:
@@ -100,14 +98,16 @@ def test_ten_wrong_passwords_lock_the_name_however_it_is_typed(client: Client, c
     assert sign_in(client, "ravi").status_code == 302, "others are not locked"
 
 
-def test_a_page_that_was_open_across_a_sign_out_is_told_so_instead_of_getting_the_form(client: Client) -> None:
+def test_a_page_that_was_open_across_a_sign_out_is_told_so_instead_of_getting_the_form(
+    client: Client,
+) -> None:
     answer = client.post("/add_lead", {"customer_name": "Suma"}, headers={"HX-Request": "true"}, follow=True)
     assert answer.status_code == 401
     assert "You were signed out" in answer.text
     assert "id_password" not in answer.text
 
 
-# --- Changing the password ---------------------------------------------------------------------------------------------
+# --- Changing the password ----------------------------------------------------------------------------------
 
 
 def change(client: Client, new: str, again: str = "", old: str = PASSWORD) -> Any:
@@ -123,7 +123,9 @@ def test_the_rules_for_a_password_stand_on_the_page(client: Client, cast: Cast) 
     assert "A password needs a capital letter, a small letter, a digit and a special character" in page
 
 
-def test_a_changed_password_is_the_one_that_counts_and_one_stays_signed_in(client: Client, cast: Cast) -> None:
+def test_a_changed_password_is_the_one_that_counts_and_one_stays_signed_in(
+    client: Client, cast: Cast
+) -> None:
     client.force_login(cast.asha)
     answer = change(client, "Fresh-Desk-31")
     assert answer.redirect_chain[-1][0] == "/cre_dashboard"
@@ -152,7 +154,7 @@ def test_a_password_against_the_rules_changes_nothing(
     assert sign_in(Client()).status_code == 302
 
 
-# --- When things go wrong ----------------------------------------------------------------------------------------------
+# --- When things go wrong -----------------------------------------------------------------------------------
 
 
 def test_an_address_that_is_not_there_is_said_in_words_to_anybody(client: Client, cast: Cast) -> None:

@@ -14,11 +14,18 @@ from django.utils import timezone
 
 from followups.models import CallAttempt, PSFollowup
 from leads import bulk, staff
-from leads.models import DuplicateLead, LeadMaster
+from leads.models import DuplicateLead, LeadMaster, Source
 
 INVENTED = 10_000
 PERIOD = timedelta(days=730)
 TABLES: list[type[Model]] = [LeadMaster, PSFollowup, CallAttempt, DuplicateLead]
+# Wherever a test has emptied the tables before.
+PAIRS = [
+    ("M", "META", "Meta Know"),
+    ("G", "GOOGLE", "Google Know"),
+    ("O", "OEM", "Web"),
+    ("O", "OEM", "Tele"),
+]
 # Copies get keys far above those of what they copy.
 APART = 10_000_000
 
@@ -26,6 +33,8 @@ APART = 10_000_000
 def fill(leads: int) -> None:
     """Adds `leads` leads with their assignments, calls and repeats, a backlog in the outbox, and statistics."""
     now = timezone.now()
+    for letter, source, sub_source in PAIRS:
+        Source.objects.get_or_create(source=source, sub_source=sub_source, defaults={"letter": letter})
     staff.make_load_people(None, now - PERIOD)
     chance = random.Random(7)
     bulk.load(staff.staff("load-"), INVENTED, period=(now - PERIOD, now), chance=chance)
@@ -38,7 +47,12 @@ def fill(leads: int) -> None:
         run(f"SELECT setval(pg_get_serial_sequence('{model._meta.db_table}', 'id'), {APART * 100})")
     _backlog()
     run("SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED")
-    run(*(f"ANALYZE {table}" for table in ("accounts_user", "accounts_branch", "outbox", *map(_table, TABLES))))
+    run(
+        *(
+            f"ANALYZE {table}"
+            for table in ("accounts_user", "accounts_branch", "outbox", *map(_table, TABLES))
+        )
+    )
 
 
 def _table(model: type[Model]) -> str:
@@ -75,7 +89,7 @@ def _copied(model: type[Model], copy: int) -> str:
 
 
 def _backlog() -> None:
-    """Work of every state in the outbox, as after some hours without a worker."""
+    """Work of every state in the outbox, as after an import while no worker ran."""
     columns = "kind, lead_id, payload, state, not_before, tries, last_error, created_at"
     call = """jsonb_build_object('role', 'cre', 'by', created_by_id, 'lead_status', 'RNR', 'remark', '',
         'follow_up_at', NULL, 'final_status_before', 'Pending', 'final_status_after', 'Pending',
@@ -83,7 +97,7 @@ def _backlog() -> None:
     work = f"INSERT INTO outbox ({columns}) SELECT 'attempt', id, {call}"
     some = "FROM lead_master WHERE created_by_id IS NOT NULL LIMIT"
     run(
-        f"{work}, 'waiting', now(), 0, '', now() {some} 20000",
+        f"{work}, 'waiting', now(), 0, '', now() {some} 60000",
         f"{work}, 'dead', now(), 8, 'broken', now() {some} 200",
         f"INSERT INTO outbox ({columns}) SELECT 'alert', id, '{{}}', 'waiting', now(), 0, '', now() {some} 50",
         f"""INSERT INTO outbox ({columns}, claimed_until) SELECT 'alert', id, '{{}}', 'claimed', now(), 1, '', now(),

@@ -4,6 +4,8 @@ import smtplib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import Any
+from typing import cast as cast_to
 from unittest.mock import patch
 
 import pytest
@@ -34,10 +36,10 @@ def _mail_server_is_there() -> Iterator[None]:
 
 
 def sent() -> list[EmailMultiAlternatives]:
-    return outbox_of_django.outbox  # type: ignore[attr-defined, no-any-return]
+    return cast_to(list[EmailMultiAlternatives], outbox_of_django.outbox)
 
 
-def assigned(cast: Cast, **fields: object) -> LeadMaster:
+def assigned(cast: Cast, **fields: Any) -> LeadMaster:
     """A captured lead with Kiran at Attapur; only its mail waits."""
     fields = {"ps_id": cast.kiran.pk, "branch_id": cast.attapur.pk, **fields}
     captured = capture(enquiry(**fields), cast.asha)
@@ -148,7 +150,9 @@ def test_the_wait_between_tries_is_capped() -> None:
     waits = [retry_after(tries) for tries in range(1, MOST_TRIES)]
     assert waits == sorted(waits)
     assert waits[-1] == LAST_RETRY
-    assert sum(waits, timedelta()) > timedelta(hours=12), "a mail server that is down for a night loses nothing"
+    assert sum(waits, timedelta()) > timedelta(hours=12), (
+        "a mail server that is down for a night loses nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,9 @@ def test_eight_workers_send_each_mail_once(cast: Cast) -> None:
 
 def test_an_alert_reaches_the_owner_and_the_open_ps(cast: Cast) -> None:
     lead = assigned(cast)
-    again = enquiry(phone=lead.customer_mobile_number, source="OEM", sub_source="Web", remark="Wants it on Friday")
+    again = enquiry(
+        phone=lead.customer_mobile_number, source="OEM", sub_source="Web", remark="Wants it on Friday"
+    )
     capture(again, cast.ravi)
     mail_waiting()
     told = next(message for message in sent() if "asked again" in message.subject)

@@ -1,4 +1,4 @@
-"""Paging: every row once, in order, forwards and back; new rows shift nothing; a strange cursor gives the first page."""
+"""Paging: every row once, in order, forwards and back; new rows shift nothing; strange cursors do no harm."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -106,9 +106,9 @@ def test_reading_a_cursor_never_raises(typed: str) -> None:
     read(typed)
 
 
-@given(st.booleans(), st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)), st.integers(0, 2**63 - 1))
-def test_a_cursor_is_read_as_it_was_written(newer: bool, at: datetime, key: int) -> None:
-    cursor = Cursor(newer, at.replace(tzinfo=UTC), key)
+@given(st.booleans(), st.timedeltas(timedelta(0), timedelta(days=30_000)), st.integers(0, 2**63 - 1))
+def test_a_cursor_is_read_as_it_was_written(newer: bool, later: timedelta, key: int) -> None:
+    cursor = Cursor(newer, START + later, key)
     assert read(str(cursor)) == cursor
 
 

@@ -15,7 +15,7 @@ from leads.tests.factories import enquiry
 
 def given(cast: Cast, ps: User, name: str = "Suma Latha") -> PSFollowup:
     captured = capture_lead(enquiry(branch_id=ps.branch_id, ps_id=ps.pk, customer_name=name), cast.asha)
-    return PSFollowup.objects.get(lead=captured.uid)
+    return PSFollowup.objects.get(lead__uid=captured.uid)
 
 
 def desk(client: Client, user: User) -> str:

@@ -80,7 +80,11 @@ def test_what_the_save_said_is_recorded_not_what_holds_now(cast: Cast) -> None:
     record_waiting()
     attempt = CallAttempt.objects.get()
     assert (attempt.called_at, attempt.follow_up_at) == (called_at, called_at + timedelta(days=3))
-    assert (attempt.lead_status, attempt.contacted, attempt.remark) == ("Interested", True, "Wants the big battery")
+    assert (attempt.lead_status, attempt.contacted, attempt.remark) == (
+        "Interested",
+        True,
+        "Wants the big battery",
+    )
     assert (attempt.final_status_before, attempt.final_status_after) == ("Pending", "Pending")
     assert (attempt.by, attempt.outbox_id) == (cast.asha, row.pk)
     assert attempt.recorded_at > called_at

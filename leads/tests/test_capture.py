@@ -31,7 +31,9 @@ def rows() -> tuple[int, int, int, int]:
 
 
 def test_a_new_customer_becomes_a_lead_of_the_cre_who_typed_it(cast: Cast) -> None:
-    typed = enquiry(status="RNR", remark="Rang twice", category="Hot", model="450 Apex STD", branch_id=cast.attapur.pk)
+    typed = enquiry(
+        status="RNR", remark="Rang twice", category="Hot", model="450 Apex STD", branch_id=cast.attapur.pk
+    )
     captured = capture(typed, cast.asha)
     lead = LeadMaster.objects.get()
     assert (captured.outcome, captured.uid, captured.statements) == (Outcome.CREATED, lead.uid, 1)
@@ -59,7 +61,11 @@ def test_a_chosen_ps_gets_a_follow_up_and_a_mail_in_the_outbox(cast: Cast) -> No
     lead, followup = LeadMaster.objects.get(), PSFollowup.objects.get()
     assert (lead.ps, lead.ps_assigned_at) == (cast.kiran, lead.created_at)
     assert (followup.lead, followup.ps, followup.branch) == (lead, cast.kiran, cast.attapur)
-    assert (followup.assigned_by, followup.email_state, followup.closed_at) == (cast.asha, EmailState.WAITING, None)
+    assert (followup.assigned_by, followup.email_state, followup.closed_at) == (
+        cast.asha,
+        EmailState.WAITING,
+        None,
+    )
     work = list(Outbox.objects.values_list("kind", "lead_id", "ps_followup_id"))
     assert work == [("attempt", lead.pk, followup.pk), ("mail", lead.pk, followup.pk)]
 
@@ -86,7 +92,9 @@ def test_another_pair_is_a_repeat_on_the_open_lead(cast: Cast) -> None:
     before = LeadMaster.objects.get()
     Outbox.objects.all().delete()
 
-    again = replace(typed, source="OEM", sub_source="Web", remark="Saw it on the web", request_id=uuid.uuid4())
+    again = replace(
+        typed, source="OEM", sub_source="Web", remark="Saw it on the web", request_id=uuid.uuid4()
+    )
     captured = capture(again, cast.ravi)
 
     lead, repeat = LeadMaster.objects.get(), DuplicateLead.objects.get()
@@ -156,7 +164,9 @@ def test_a_lead_without_an_active_cre_goes_to_the_one_who_takes_the_repeat(
 def test_a_contacted_repeat_is_the_qualifying_call_of_a_fresh_lead(cast: Cast) -> None:
     typed = enquiry(status="RNR")
     capture(typed, cast.asha)
-    again = enquiry(phone=typed.phone, source="OEM", sub_source="Web", status="Interested", follow_up_at=timezone.now())
+    again = enquiry(
+        phone=typed.phone, source="OEM", sub_source="Web", status="Interested", follow_up_at=timezone.now()
+    )
     capture(again, cast.ravi)
     lead = LeadMaster.objects.get()
     assert lead.first_call_at is not None
@@ -166,7 +176,11 @@ def test_a_contacted_repeat_is_the_qualifying_call_of_a_fresh_lead(cast: Cast) -
 
 @pytest.mark.parametrize(
     ("status", "final", "reason"),
-    [("Wrong Number", "Lost", "Wrong Number"), ("Not Interested", "Lost", "Not Interested"), ("Booked", "Won", "")],
+    [
+        ("Wrong Number", "Lost", "Wrong Number"),
+        ("Not Interested", "Lost", "Not Interested"),
+        ("Booked", "Won", ""),
+    ],
 )
 def test_an_outcome_that_closes_makes_a_closed_lead_without_follow_up_or_mail(
     cast: Cast, status: str, final: str, reason: str
@@ -180,7 +194,10 @@ def test_an_outcome_that_closes_makes_a_closed_lead_without_follow_up_or_mail(
     assert (followup.closed_at, followup.final_status) == (lead.created_at, final)
     assert followup.email_state == EmailState.NOT_NEEDED
     (attempt,) = Outbox.objects.all()
-    assert (attempt.payload["final_status_before"], attempt.payload["final_status_after"]) == ("Pending", final)
+    assert (attempt.payload["final_status_before"], attempt.payload["final_status_after"]) == (
+        "Pending",
+        final,
+    )
 
 
 def test_a_wrong_number_typed_again_within_a_day_is_the_same_one(cast: Cast) -> None:
@@ -288,7 +305,9 @@ def test_only_an_active_cre_or_supervisor_captures(cast: Cast, who: str) -> None
 def test_a_supervisor_captures_for_nobody_in_particular(cast: Cast) -> None:
     capture(enquiry(), cast.meera)
     lead = LeadMaster.objects.get()
-    assert (lead.cre, lead.cre_assigned_at, lead.created_by) == (None, None, cast.meera)
+    assert lead.cre is None
+    assert lead.cre_assigned_at is None
+    assert lead.created_by == cast.meera
 
 
 def test_a_uid_that_clashes_costs_one_new_transaction_and_no_error(cast: Cast) -> None:

@@ -1,4 +1,4 @@
-"""The pages for leads without a browser: the form, the look-up, telling an owner, the lists, a lead's own page."""
+"""The pages for leads, without a browser: the form, the look-up, telling an owner, lists, a lead's own page."""
 
 import re
 import uuid
@@ -50,7 +50,7 @@ def add(client: Client, *, htmx: bool = False, **fields: str) -> Any:
     return client.post("/add_lead", typed(**fields), headers=HTMX if htmx else {})
 
 
-# --- Adding a lead ------------------------------------------------------------------------------------------------------
+# --- Adding a lead ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/add_lead", "/add_lead/known", "/add_lead/tell"])
@@ -103,9 +103,9 @@ def test_errors_stand_at_their_fields_and_nothing_typed_is_lost(asha: Client) ->
     assert answer.status_code == 422
     assert LeadMaster.objects.count() == 0
     for field in ["customer_mobile_number", "subsource", "follow_up_date"]:
-        assert re.search(rf'id="id_{field}"[^>]*aria-describedby="id_{field}_error"', answer.text) or re.search(
-            rf'aria-describedby="id_{field}_error"[^>]*id="id_{field}"', answer.text
-        ), field
+        assert re.search(
+            rf'id="id_{field}"[^>]*aria-describedby="id_{field}_error"', answer.text
+        ) or re.search(rf'aria-describedby="id_{field}_error"[^>]*id="id_{field}"', answer.text), field
         assert f'id="id_{field}_error"' in answer.text
     assert "“Interested” needs a follow-up time." in answer.text
     assert 'value="123"' in answer.text
@@ -153,7 +153,9 @@ def test_a_colleagues_lead_is_masked_and_its_owner_can_be_told(cast: Cast, asha:
     assert f'href="/lead/{uid}"' not in answer.text
     assert "Tell the owner" in answer.text
     told = asha.post(
-        "/add_lead/tell", {"uid": uid, "phone": "+919848012345", "remark": "Asks for a test drive"}, follow=True
+        "/add_lead/tell",
+        {"uid": uid, "phone": "+919848012345", "remark": "Asks for a test drive"},
+        follow=True,
     )
     assert "Told: Ravi will hear" in told.text
     assert DuplicateLead.objects.get().remark == "Asks for a test drive"
@@ -208,7 +210,7 @@ def test_the_look_up_says_what_saving_would_do(cast: Cast, asha: Client) -> None
     assert f'href="/lead/{uid}">Record this call on it' in ravis
 
 
-# --- Lists --------------------------------------------------------------------------------------------------------------
+# --- Lists --------------------------------------------------------------------------------------------------
 
 
 def queries(client: Client, path: str) -> int:
@@ -296,7 +298,9 @@ def test_the_list_goes_on_past_its_first_page(cast: Cast, asha: Client) -> None:
 def test_repeats_are_shown_to_the_owner_newest_first_and_only_ten(cast: Cast, asha: Client) -> None:
     lead = make_lead(cast.asha)
     for number in range(12):
-        tell_owner(uid=lead.uid, phone=lead.customer_mobile_number, remark=f"Call no. {number};", actor=cast.ravi)
+        tell_owner(
+            uid=lead.uid, phone=lead.customer_mobile_number, remark=f"Call no. {number};", actor=cast.ravi
+        )
     page = asha.get("/cre_dashboard").text
     assert page.index("Call no. 11;") < page.index("Call no. 2;")
     assert "Call no. 1;" not in page
@@ -314,7 +318,7 @@ def test_a_search_opens_the_one_lead_or_offers_to_add_it(cast: Cast, asha: Clien
     assert HOSTILE not in asha.get("/search", {"q": HOSTILE}).text
 
 
-# --- A lead's page ------------------------------------------------------------------------------------------------------
+# --- A lead's page ------------------------------------------------------------------------------------------
 
 
 def captured_with_ps(cast: Cast) -> LeadMaster:
@@ -393,7 +397,12 @@ def test_a_leads_page_costs_the_same_however_much_happened(cast: Cast, asha: Cli
 
 def test_other_leads_of_the_customer_are_linked_if_one_may_see_them(cast: Cast, asha: Client) -> None:
     now = timezone.now()
-    closed = {"lead_status": "Booked", "final_status": "Won", "won_at": now, "customer_mobile_number": "+919848012345"}
+    closed = {
+        "lead_status": "Booked",
+        "final_status": "Won",
+        "won_at": now,
+        "customer_mobile_number": "+919848012345",
+    }
     own, ravis = make_lead(cast.asha, **closed), make_lead(cast.ravi, **closed)
     lead = make_lead(cast.asha, customer_mobile_number="+919848012345")
     page = asha.get(f"/lead/{lead.uid}").text

@@ -81,6 +81,8 @@ def test_the_statement_is_prepared_on_the_server(cast: Cast) -> None:
     for _ in range(5):
         capture(enquiry(), cast.asha)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%captured AS (%"])
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%captured AS (%"]
+        )
         assert cursor.fetchone() == (1,)
     assert "captured AS (" in CAPTURE
