@@ -21,8 +21,7 @@ def pointed_at(row: Model) -> bool:
     """Whether any row of any table points at `row`."""
     relations: list[Any] = [field for field in row._meta.get_fields(include_hidden=True) if field.one_to_many]
     return any(
-        relation.related_model._base_manager.filter(**{relation.field.name: row}).exists()
-        for relation in relations
+        relation.related_model._base_manager.filter(**{relation.field.name: row}).exists() for relation in relations
     )
 
 
@@ -94,9 +93,7 @@ class UserAdmin(KeptWhileUsedAdmin[User], DjangoUserAdmin):  # type: ignore[type
         fixed = tuple(super().get_readonly_fields(request, obj))
         return (*fixed, "role", "is_active") if obj and obj.pk == request.user.pk else fixed
 
-    def formfield_for_dbfield(
-        self, db_field: Any, request: HttpRequest, **options: Any
-    ) -> forms.Field | None:
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> forms.Field | None:
         """Branches are few and picked, not made on the way."""
         field = super().formfield_for_dbfield(db_field, request, **options)
         if field and db_field.name == "branch":

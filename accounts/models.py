@@ -27,9 +27,7 @@ class Branch(models.Model):
     """A showroom."""
 
     name = models.CharField(max_length=60)
-    is_active = models.BooleanField(
-        "open", default=True, help_text="A closed branch is offered for no new lead."
-    )
+    is_active = models.BooleanField("open", default=True, help_text="A closed branch is offered for no new lead.")
 
     class Meta:
         db_table = "accounts_branch"
@@ -99,9 +97,7 @@ class User(AbstractBaseUser):
     )
     name = models.CharField(max_length=80, help_text="As colleagues and customers know them.")
     role = models.CharField(max_length=12, choices=Role.choices)
-    branch = models.ForeignKey(
-        Branch, models.PROTECT, null=True, blank=True, related_name="people", db_index=False
-    )
+    branch = models.ForeignKey(Branch, models.PROTECT, null=True, blank=True, related_name="people", db_index=False)
     phone = models.CharField(max_length=20, blank=True)
     email = models.EmailField("e-mail", blank=True)
     is_active = models.BooleanField("may sign in", default=True)

@@ -86,9 +86,7 @@ class KeptWhileUsedAdmin(ModelAdmin[M]):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Rows go one at a time, by `delete_view`: in bulk Django would load all that points at them."""
-        return {
-            name: action for name, action in super().get_actions(request).items() if name != "delete_selected"
-        }
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

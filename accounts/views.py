@@ -22,7 +22,9 @@ HOMES = {
     Role.RECEPTIONIST: "rec_dashboard",
     Role.SUPERVISOR: "admin:index",
 }
-SIGNED_OUT = "You were signed out. Nothing you typed is lost: sign in in another tab, come back to this one and try again."
+SIGNED_OUT = (
+    "You were signed out. Nothing you typed is lost: sign in in another tab, come back to this one and try again."
+)
 LOCKED = "Too many wrong passwords for this name. Wait half an hour, or ask a supervisor."
 
 

@@ -33,6 +33,8 @@ def text(name: str, default: str = "") -> str:
             raise ImproperlyConfigured(
                 f"{name}_FILE names {path}, which cannot be read: {error.strerror}."
             ) from error
+        except UnicodeDecodeError as error:
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which holds no text.") from error
     return value or default
 
 

@@ -1,7 +1,7 @@
 """Pages of a long list by where a row stands, not by counting: the hundredth page costs what the first does.
 
-A cursor names the row at a page's edge and the direction from there. New rows on top shift nothing; a cursor that
-was tampered with, or whose rows are gone, gives the first page.
+A cursor names the row at a page's edge and the direction from there. New rows on top shift nothing; a cursor
+that was tampered with, or whose rows are gone, gives the first page.
 """
 
 import base64
@@ -36,9 +36,7 @@ class Cursor(NamedTuple):
 def read(typed: str) -> Cursor | None:
     """The cursor that `str` made; None for anything else."""
     try:
-        plain = base64.b64decode(typed + "=" * (-len(typed) % 4), altchars=b"-_", validate=True).decode(
-            "ascii"
-        )
+        plain = base64.b64decode(typed + "=" * (-len(typed) % 4), altchars=b"-_", validate=True).decode("ascii")
         way, moment, key = plain.split(".")
         cursor = Cursor(way == "n", EPOCH + int(moment) * MICROSECOND, int(key))
     except (binascii.Error, ValueError, OverflowError):

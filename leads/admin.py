@@ -148,9 +148,7 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
         return False
 
     def get_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
-        columns = [
-            field.name for field in LeadMaster._meta.concrete_fields if field.name not in ("id", "version")
-        ]
+        columns = [field.name for field in LeadMaster._meta.concrete_fields if field.name not in ("id", "version")]
         return ["more", *columns, "version"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:

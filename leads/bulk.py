@@ -91,24 +91,25 @@ def load(
     """
     reserves = Reserves(chance)
     histories = Chronicle(staff, reserves.numbers(), chance, forgotten).histories(count, *period)
-    with transaction.atomic(), _quick_turns(), ThreadPoolExecutor(1, "chronicle") as other:
-        # Neither is too long here: a COPY waits for what is invented, and the transaction for all of them.
-        _run("SET LOCAL statement_timeout = 0")
-        _run("SET LOCAL idle_in_transaction_session_timeout = 0")
-
-        def invent() -> list[History]:
-            return list(islice(histories, CHUNK))
-
+    with _unhurried(), _quick_turns(), ThreadPoolExecutor(1, "chronicle") as other:
         reserves.fill(CHUNK)
-        chunk = invent()
+        chunk = list(islice(histories, CHUNK))
         while chunk:
             reserves.fill(CHUNK)
-            coming = other.submit(invent)
+            coming = other.submit(lambda: list(islice(histories, CHUNK)))
             _save(chunk)
             advance(len(chunk))
             chunk = coming.result()
-        _run("SET LOCAL statement_timeout = DEFAULT")
-        _run("SET LOCAL idle_in_transaction_session_timeout = DEFAULT")
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """A transaction without the limits of a request: a COPY waits for what is invented, and it for every COPY."""
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    with transaction.atomic():
+        _run(*(f"SET LOCAL {limit} = 0" for limit in limits))
+        yield
+        _run(*(f"SET LOCAL {limit} = DEFAULT" for limit in limits))
 
 
 @contextmanager

@@ -161,9 +161,7 @@ def mobile_number(chance: random.Random) -> str:
 def typed(e164: str, chance: random.Random) -> str:
     """An Indian number as somebody may have typed it."""
     number = e164[3:]
-    return chance.choice(
-        (number, number, number, f"{number[:5]} {number[5:]}", f"0{number}", f"+91 {number}")
-    )
+    return chance.choice((number, number, number, f"{number[:5]} {number[5:]}", f"0{number}", f"+91 {number}"))
 
 
 def full_name(chance: random.Random) -> str:

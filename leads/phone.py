@@ -36,7 +36,7 @@ def normalise(typed: str) -> Phone:
         return Phone(problem="Type the number without an extension.")
     possible = phonenumbers.is_possible_number_with_reason(number) == ValidationResult.IS_POSSIBLE
     # The library also lets India's service numbers pass, of 8 to 13 digits; a customer's has ten.
-    if not possible or number.country_code == INDIA and len(str(number.national_number)) != INDIAN_DIGITS:
+    if not possible or (number.country_code == INDIA and len(str(number.national_number)) != INDIAN_DIGITS):
         return Phone(problem="This cannot be a phone number: it has too few or too many digits.")
     return Phone(e164=phonenumbers.format_number(number, PhoneNumberFormat.E164))
 

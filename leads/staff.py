@@ -15,7 +15,7 @@ LOAD_CRES, LOAD_PS = 50, 40
 Person = tuple[str, Role, Branch | None]
 
 
-class NoSourceOffered(Exception):  # noqa: N818 - a fact in the desk's words
+class NoSourceOffered(Exception):
     """The catalogue of sources offers nothing that a lead could come from."""
 
 

@@ -1,4 +1,4 @@
-"""What happened to a lead, in order, as its page tells it: calls, repeats, assignments, mails, what still waits."""
+"""What happened to a lead, in order: calls, repeats, assignments and their mails, and what still waits."""
 
 import hashlib
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`refresh` is the seconds until there may be news, 0 once nothing waits; `digest` tells two stories apart."""
+    """`refresh` is the seconds until there may be news, 0 if nothing waits; `digest` tells stories apart."""
 
     events: list[Event]
     refresh: int
@@ -80,7 +80,7 @@ def _people(calls: list[Outbox]) -> dict[int, str]:
 
 
 def _refresh(waiting: list[Outbox]) -> int:
-    """Two seconds while workers are at it; seldom while a mail waits for its next try; 0 for what was given up."""
+    """Two seconds while workers are at it; seldom while a mail waits for its next try; 0 for the rest."""
     alive = [row for row in waiting if row.state != State.DEAD]
     if not alive:
         return 0
@@ -177,9 +177,7 @@ def _repeats(repeats: QuerySet[DuplicateLead], waiting: list[Outbox]) -> Iterato
         yield Event(
             repeat.created_at,
             "repeat",
-            "The customer called a colleague"
-            if told
-            else f"Asked again, from {repeat.source} · {repeat.sub_source}",
+            "The customer called a colleague" if told else f"Asked again, from {repeat.source} · {repeat.sub_source}",
             by=repeat.created_by.name if repeat.created_by else "",
             remark=repeat.remark,
             note=_alert(alerts.get(repeat.pk)),

@@ -1,4 +1,4 @@
-"""The pages for leads: adding one, lists for CRE, branch head and reception, search, and a lead's own page."""
+"""The pages for leads: adding one, lists for CRE, branch head and reception, search, a lead's own page."""
 
 import time
 import uuid
@@ -155,9 +155,7 @@ def branch_head_dashboard(request: SignedInRequest) -> HttpResponse:
 @roles(Role.RECEPTIONIST)
 def rec_dashboard(request: SignedInRequest) -> HttpResponse:
     """The branch's walk-ins, newest first."""
-    return _list(
-        request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet."
-    )
+    return _list(request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet.")
 
 
 def _list(request: SignedInRequest, title: str, empty: str) -> HttpResponse:
@@ -196,7 +194,7 @@ def search(request: SignedInRequest) -> HttpResponse:
 
 @require_safe
 def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
-    """A lead and what happened to it. The page asks again while something waits, and gets 204 without news."""
+    """A lead and what happened to it. While something waits the page asks again, and gets 204 without news."""
     people = ("branch", "cre", "ps", "created_by")
     lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=uid)
     told = story(lead)

@@ -99,9 +99,7 @@ def test_a_new_person_can_sign_in_with_the_given_password(meera: Client, cast: C
     assert check_password(GOOD, nisha.password)
 
 
-@pytest.mark.parametrize(
-    "weak", ["short1!", "all-small-1!", "ALL-BIG-1!", "No-digit-here", "NoSpecial1", "password"]
-)
+@pytest.mark.parametrize("weak", ["short1!", "all-small-1!", "ALL-BIG-1!", "No-digit-here", "NoSpecial1", "password"])
 def test_a_weak_password_is_refused_in_words(meera: Client, weak: str) -> None:
     response = meera.post(NEW_PERSON, person(password1=weak, password2=weak))
     assert response.status_code == 200
@@ -118,9 +116,7 @@ def test_a_weak_password_is_refused_in_words(meera: Client, weak: str) -> None:
         ({"username": "नि"}, "valid username"),
     ],
 )
-def test_a_person_who_breaks_a_rule_is_refused_in_words(
-    meera: Client, fields: dict[str, str], words: str
-) -> None:
+def test_a_person_who_breaks_a_rule_is_refused_in_words(meera: Client, fields: dict[str, str], words: str) -> None:
     response = meera.post(NEW_PERSON, person(**fields))
     assert response.status_code == 200
     assert words in str(response.context["adminform"].form.errors)
@@ -142,9 +138,7 @@ def test_a_person_stops_instead_of_being_deleted(meera: Client, cast: Cast) -> N
     assert meera.post(change_address(cast.asha), fields).status_code == 302
     assert not User.objects.get(pk=cast.asha.pk).is_active
 
-    page = meera.post(
-        reverse("admin:accounts_user_delete", args=[cast.asha.pk]), {"post": "yes"}, follow=True
-    )
+    page = meera.post(reverse("admin:accounts_user_delete", args=[cast.asha.pk]), {"post": "yes"}, follow=True)
     assert "may sign in" in page.text
     assert User.objects.filter(pk=cast.asha.pk).exists()
 
@@ -169,10 +163,7 @@ def test_a_supervisor_sets_a_forgotten_password(meera: Client, cast: Cast) -> No
     address = reverse("admin:auth_user_password_change", args=[cast.asha.pk])
     refused = meera.post(address, {"password1": "monsoon", "password2": "monsoon", "usable_password": "true"})
     assert refused.status_code == 200
-    assert (
-        meera.post(address, {"password1": GOOD, "password2": GOOD, "usable_password": "true"}).status_code
-        == 302
-    )
+    assert meera.post(address, {"password1": GOOD, "password2": GOOD, "usable_password": "true"}).status_code == 302
     cast.asha.refresh_from_db()
     assert cast.asha.check_password(GOOD)
 

@@ -51,9 +51,7 @@ def assign(lead: LeadMaster, ps: User, by: User, **fields: Any) -> PSFollowup:
     return PSFollowup.objects.create(lead=lead, ps=ps, branch=ps.branch, assigned_by=by, **fields)
 
 
-def add(
-    name: str, cre: User | None, ps: User | None = None, branch: Branch | None = None, **fields: Any
-) -> LeadMaster:
+def add(name: str, cre: User | None, ps: User | None = None, branch: Branch | None = None, **fields: Any) -> LeadMaster:
     lead = make_lead(
         cre,
         customer_name=name,
@@ -122,9 +120,7 @@ def seen(model: Any, user: Any) -> list[str]:
 
 @pytest.mark.parametrize("who", LEADS_SEEN)
 @pytest.mark.parametrize("model", [LeadMaster, DuplicateLead, CallAttempt])
-def test_a_person_sees_their_rows_each_once_and_no_others(
-    rows: None, cast: Cast, who: str, model: Any
-) -> None:
+def test_a_person_sees_their_rows_each_once_and_no_others(rows: None, cast: Cast, who: str, model: Any) -> None:
     assert seen(model, getattr(cast, who)) == sorted(LEADS_SEEN[who])
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from axes.utils import reset  # type: ignore[import-untyped]
+from axes.utils import reset
 from django.db import OperationalError
 from django.template.loader import get_template
 from django.test import Client
@@ -123,9 +123,7 @@ def test_the_rules_for_a_password_stand_on_the_page(client: Client, cast: Cast) 
     assert "A password needs a capital letter, a small letter, a digit and a special character" in page
 
 
-def test_a_changed_password_is_the_one_that_counts_and_one_stays_signed_in(
-    client: Client, cast: Cast
-) -> None:
+def test_a_changed_password_is_the_one_that_counts_and_one_stays_signed_in(client: Client, cast: Cast) -> None:
     client.force_login(cast.asha)
     answer = change(client, "Fresh-Desk-31")
     assert answer.redirect_chain[-1][0] == "/cre_dashboard"

@@ -47,12 +47,7 @@ def fill(leads: int) -> None:
         run(f"SELECT setval(pg_get_serial_sequence('{model._meta.db_table}', 'id'), {APART * 100})")
     _backlog()
     run("SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED")
-    run(
-        *(
-            f"ANALYZE {table}"
-            for table in ("accounts_user", "accounts_branch", "outbox", *map(_table, TABLES))
-        )
-    )
+    run(*(f"ANALYZE {table}" for table in ("accounts_user", "accounts_branch", "outbox", *map(_table, TABLES))))
 
 
 def _table(model: type[Model]) -> str:
@@ -82,7 +77,7 @@ def _copied(model: type[Model], copy: int) -> str:
         # Invented histories hardly have one.
         "alternate_number": "CASE WHEN id % 20 = 0 THEN '+9198' || lpad(id::text, 8, '0') ELSE '' END",
     }
-    columns = [field.column for field in model._meta.concrete_fields]
+    columns = [str(field.column) for field in model._meta.concrete_fields]
     values = ", ".join(changed.get(column, column) for column in columns)
     table = model._meta.db_table
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE id < {APART}"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
@@ -72,9 +72,6 @@ def look_over(page: Page) -> None:
     assert sideways <= 0, f"{page.url} is {sideways} pixels wider than the window"
     found = Axe().run(page).response["violations"]
     serious = [
-        (rule["id"], node["html"][:200])
-        for rule in found
-        if rule["impact"] in SERIOUS
-        for node in rule["nodes"]
+        (rule["id"], node["html"][:200]) for rule in found if rule["impact"] in SERIOUS for node in rule["nodes"]
     ]
     assert serious == [], page.url

@@ -6,7 +6,7 @@ A proof does what a person or a worker does, and is shown the plans of the state
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth import authenticate
@@ -37,14 +37,14 @@ class Sample:
     assigned: PSFollowup
     now: datetime
 
-    def page(self, reader: User, address: str, **query: object) -> None:
+    def page(self, reader: User, address: str, **query: str | int) -> None:
         """`reader` opens a page of the desk."""
         client = Client()
         client.force_login(reader)
         response = client.get(address, query)
         assert response.status_code == 200, f"{address}: {response.status_code}"
 
-    def admin_list(self, model: type[Model], **query: object) -> None:
+    def admin_list(self, model: type[Model], **query: str | int) -> None:
         self.page(self.supervisor, list_address(model), **query)
 
     def enquiry(self, **fields: Any) -> Enquiry:
@@ -53,7 +53,8 @@ class Sample:
         return Enquiry(**{**typed, **pair, "call": catalogue.BY_CODE["RNR"], **fields})
 
 
-class Proof(NamedTuple):
+@dataclass(frozen=True)
+class Proof:
     """`asked` says in words who asks what of the index; `ask` does it."""
 
     index: str
@@ -61,7 +62,8 @@ class Proof(NamedTuple):
     ask: Callable[[Sample], object]
 
 
-class Guard(NamedTuple):
+@dataclass(frozen=True)
+class Guard:
     """A unique index that nobody reads: PostgreSQL looks into it at every insert."""
 
     index: str
@@ -72,9 +74,7 @@ def _bucket(
     by: str, person: Callable[[Sample], User], bucket: Callable[[Sample], Q], *order: str
 ) -> Callable[[Sample], object]:
     """The first page of a bucket on somebody's desk."""
-    return lambda sample: list(
-        LeadMaster.objects.filter(bucket(sample), **{by: person(sample)}).order_by(*order)[:50]
-    )
+    return lambda sample: list(LeadMaster.objects.filter(bucket(sample), **{by: person(sample)}).order_by(*order)[:50])
 
 
 def _cre_bucket(bucket: Callable[[Sample], Q] | Q, *order: str) -> Callable[[Sample], object]:
@@ -230,7 +230,7 @@ FOLLOWUPS = [
     Proof(
         "ps_followup_one_open_per_lead",
         "An alert: with whom is this lead now?",
-        lambda s: PSFollowup.objects.open().filter(lead=s.lead.uid).select_related("ps").first(),
+        lambda s: PSFollowup.objects.open().filter(lead=s.lead).select_related("ps").first(),
     ),
     Proof(
         "idx_ps_followup_lead_uid",
@@ -268,7 +268,7 @@ CALLS = [
     Proof(
         "call_attempt_numbered_once",
         "The recorder: each role's latest number on the leads at hand",
-        lambda s: recorder.record_waiting(),
+        lambda s: recorder._record_batch(),
     ),
     Proof(
         "idx_call_attempt_lead_called",
@@ -326,10 +326,6 @@ SOURCES = [
     ),
 ]
 PROOFS = [*PEOPLE, *SOURCES, *LEADS, *REPEATS, *FOLLOWUPS, *CALLS, *OUTBOX]
-GUARDS = [
-    Guard(
-        "call_attempt_recorded_once", "No row of the outbox is recorded twice, whatever happens to workers."
-    )
-]
+GUARDS = [Guard("call_attempt_recorded_once", "No row of the outbox is recorded twice, whatever happens to workers.")]
 # Tables of some dozens of rows, which PostgreSQL rather reads whole: the plan is what it does once they have grown.
 SMALL = {"accounts_branch", "accounts_user", "lead_source"}

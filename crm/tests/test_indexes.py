@@ -137,15 +137,11 @@ def _step(node: dict[str, Any]) -> str:
     condition = node.get("Index Cond", "")
     # Values differ from run to run.
     condition = re.sub(r"'[^']*'(::[a-z ]+(\(\d+\))?)?|\b\d+\b", "?", condition)
-    return " ".join(
-        filter(None, [node["Node Type"], conflict, condition and f"`{condition}`", words and f"({words})"])
-    )
+    return " ".join(filter(None, [node["Node Type"], conflict, condition and f"`{condition}`", words and f"({words})"]))
 
 
 def _scanned(node: dict[str, Any]) -> set[str]:
-    here = (
-        {node["Relation Name"]} if node["Node Type"] == "Seq Scan" and node["Relation Name"] in BIG else set()
-    )
+    here = {node["Relation Name"]} if node["Node Type"] == "Seq Scan" and node["Relation Name"] in BIG else set()
     return here.union(*map(_scanned, node.get("Plans", [])))
 
 
@@ -187,7 +183,7 @@ def test_every_index_serves_its_query() -> None:
 
 
 def test_every_index_has_its_query_and_every_query_its_index(standing: dict[str, Standing]) -> None:
-    proven = [entry.index for entry in (*PROOFS, *GUARDS)]
+    proven = [*(proof.index for proof in PROOFS), *(guard.index for guard in GUARDS)]
     assert len(set(proven)) == len(proven)
     assert set(proven) == set(standing)
 
@@ -243,7 +239,7 @@ def _document(plans: dict[str, Plan | None], standing: dict[str, Standing]) -> s
     asked = {proof.index: proof.asked for proof in PROOFS}
     guards = {guard.index: guard.guards for guard in GUARDS}
     lines = [HEAD.format(leads=f"{LEADS:,}", count=len(standing)).strip()]
-    for table in dict.fromkeys(standing[entry.index].table for entry in (*PROOFS, *GUARDS)):
+    for table in dict.fromkeys(standing[name].table for name in (*asked, *guards)):
         note = " (small: plans with sequential scans switched off)" if table in SMALL else ""
         lines.append(f"\n## {table}{note}\n")
         for name in (*asked, *guards):
@@ -265,8 +261,8 @@ HEAD = """
 # Indexes
 
 Every index of the desk's own tables, {count} in all, with a query that the product runs and this index serves, and the
-way that PostgreSQL takes to it in tables of {leads} leads: the steps from the top of the plan down to the index, with the
-condition that is looked up. `crm/tests/test_indexes.py` proves each of them and writes this file
-(`UPDATE_DOCS=1 script/test crm/tests/test_indexes.py`); an index without a query fails there, as does one that its query
-does not use or whose query reads a whole big table.
+way that PostgreSQL takes to it in tables of {leads} leads: the steps from the top of the plan down to the index, with
+the condition that is looked up. `crm/tests/test_indexes.py` proves each of them and writes this file
+(`UPDATE_DOCS=1 script/test crm/tests/test_indexes.py`); an index without a query fails there, as does one that its
+query does not use or whose query reads a whole big table.
 """

@@ -1,4 +1,4 @@
-"""The desk as people meet it: in a browser, at the width of a desk and of a phone, with and without script."""
+"""The desk as people meet it: in a browser, as wide as a desk or a phone, with and without script."""
 
 import re
 from datetime import timedelta
@@ -19,11 +19,6 @@ from leads.tests.factories import enquiry, make_lead
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 HOSTILE = "<script>alert(1)</script>" + "Nagarjuna" * 8
-
-
-def focused(page: Page) -> str:
-    answer: str = page.evaluate("document.activeElement.id")
-    return answer
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -51,7 +46,7 @@ def test_by_keyboard_alone_a_lead_is_added_put_right_and_followed_to_its_mail(
     page.get_by_role("navigation").get_by_role("link", name="Add lead").press("Enter")
     page.wait_for_url("**/add_lead")
     keys = page.keyboard
-    assert focused(page) == "id_customer_mobile_number"
+    expect(page.locator("#id_customer_mobile_number")).to_be_focused()
     keys.type("98480 12345")
     expect(page.locator("#known")).to_contain_text("A new customer")
     keys.press("Tab")  # past the name, which is forgotten
@@ -65,7 +60,7 @@ def test_by_keyboard_alone_a_lead_is_added_put_right_and_followed_to_its_mail(
     keys.press("Control+Enter")
 
     expect(page.get_by_text("Type the customer’s name.")).to_be_visible()
-    assert focused(page) == "id_customer_name"
+    expect(page.locator("#id_customer_name")).to_be_focused()
     expect(page.get_by_role("textbox", name="Phone number")).to_have_value("98480 12345")
     expect(page.get_by_label("PS", exact=True)).to_have_value(str(cast.kiran.pk))
     look_over(page)
@@ -75,7 +70,7 @@ def test_by_keyboard_alone_a_lead_is_added_put_right_and_followed_to_its_mail(
     result = page.locator("#result")
     expect(result).to_contain_text("Saved as G-12345-")
     expect(result).to_contain_text(re.compile(r"saved in .* ms"))
-    assert focused(page) == "id_customer_mobile_number"
+    expect(page.locator("#id_customer_mobile_number")).to_be_focused()
     expect(page.get_by_role("textbox", name="Phone number")).to_have_value("")
     look_over(page)
     lead = LeadMaster.objects.get()
@@ -127,9 +122,7 @@ def test_ps_follows_branch_and_the_other_way_round(open_page: OpenPage, cast: Ca
 
 
 @WIDTHS
-def test_a_known_number_shows_its_card_and_the_owner_can_be_told(
-    open_page: OpenPage, cast: Cast, width: int
-) -> None:
+def test_a_known_number_shows_its_card_and_the_owner_can_be_told(open_page: OpenPage, cast: Cast, width: int) -> None:
     captured = capture_lead(enquiry(phone="+919848012345", customer_name="Suma Latha"), cast.ravi)
     page = open_page("asha", width=width)
     page.goto("/add_lead")
@@ -146,7 +139,7 @@ def test_a_known_number_shows_its_card_and_the_owner_can_be_told(
     save(page)
     result = page.locator("#result")
     expect(result).to_contain_text("Known already: nothing was saved")
-    assert focused(page) == "result"
+    expect(page.locator("#result")).to_be_focused()
     look_over(page)
     expect(result.get_by_label("What should the owner know?")).to_have_value("Asks for a test drive")
     result.get_by_role("button", name="Tell the owner").click()
@@ -177,9 +170,7 @@ def test_a_slow_answer_about_one_number_never_shows_under_another(open_page: Ope
 
 
 @WIDTHS
-def test_a_dropped_connection_is_said_and_tried_again_without_a_double(
-    open_page: OpenPage, width: int
-) -> None:
+def test_a_dropped_connection_is_said_and_tried_again_without_a_double(open_page: OpenPage, width: int) -> None:
     page = open_page("asha", width=width)
     page.goto("/add_lead")
     fill(page)
@@ -233,9 +224,7 @@ def test_signed_out_while_typing_loses_nothing_and_saves_after_a_sign_in_elsewhe
 
 
 @WIDTHS
-def test_without_script_the_form_adds_leads_and_says_what_is_wrong(
-    open_page: OpenPage, cast: Cast, width: int
-) -> None:
+def test_without_script_the_form_adds_leads_and_says_what_is_wrong(open_page: OpenPage, cast: Cast, width: int) -> None:
     page = open_page("asha", width=width, script=False)
     page.goto("/add_lead")
     fill(page, name="")
@@ -264,12 +253,8 @@ def test_without_script_the_form_adds_leads_and_says_what_is_wrong(
 
 
 @WIDTHS
-def test_every_page_keeps_within_the_window_and_open_to_everybody(
-    open_page: OpenPage, cast: Cast, width: int
-) -> None:
-    lead = make_lead(
-        cast.asha, customer_name=HOSTILE, branch=cast.attapur, pipeline="walk-in", first_remark="x" * 300
-    )
+def test_every_page_keeps_within_the_window_and_open_to_everybody(open_page: OpenPage, cast: Cast, width: int) -> None:
+    lead = make_lead(cast.asha, customer_name=HOSTILE, branch=cast.attapur, pipeline="walk-in", first_remark="x" * 300)
     captured = capture_lead(
         enquiry(branch_id=cast.attapur.pk, ps_id=cast.kiran.pk, customer_name=HOSTILE, remark="y" * 300),
         cast.asha,

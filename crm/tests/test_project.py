@@ -24,9 +24,7 @@ OURS = [config.label for config in apps.get_app_configs() if Path(config.path).p
 PUBLIC = {"login", "healthz", "readyz"}
 
 
-def addresses(
-    patterns: list[URLPattern | URLResolver], prefix: str = "/"
-) -> Iterator[tuple[str, URLPattern]]:
+def addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> Iterator[tuple[str, URLPattern]]:
     """Our own addresses, with something in the place of each argument."""
     for pattern in patterns:
         part = str(pattern.pattern)
@@ -35,8 +33,7 @@ def addresses(
                 yield from addresses(pattern.url_patterns, prefix + part)
         else:
             filled = "".join(
-                piece.split(">")[-1] if ">" in piece else piece
-                for piece in part.replace("<", "x<").split("<")
+                piece.split(">")[-1] if ">" in piece else piece for piece in part.replace("<", "x<").split("<")
             )
             yield prefix + filled, pattern
 
@@ -114,10 +111,7 @@ def held_to(condition: Q, name: str) -> Iterator[set[str]]:
 def test_a_field_with_choices_is_held_to_them_by_the_database(field: "Field[object, object]") -> None:
     checks = [check for check in field.model._meta.constraints if isinstance(check, CheckConstraint)]
     held = [
-        values
-        for check in checks
-        if isinstance(check.condition, Q)
-        for values in held_to(check.condition, field.name)
+        values for check in checks if isinstance(check.condition, Q) for values in held_to(check.condition, field.name)
     ]
     choices = {str(value) for value, _ in field.flatchoices} | ({""} if field.blank else set())
     assert choices in held
@@ -168,7 +162,5 @@ def test_every_file_that_looks_like_a_test_has_one() -> None:
 
 def test_no_test_is_hidden_by_another_of_the_same_name() -> None:
     for path in filter(has_tests, python_files()):
-        names = [
-            part.name for part in ast.parse(path.read_text("utf-8")).body if isinstance(part, ast.FunctionDef)
-        ]
+        names = [part.name for part in ast.parse(path.read_text("utf-8")).body if isinstance(part, ast.FunctionDef)]
         assert len(names) == len(set(names)), path

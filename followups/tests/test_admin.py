@@ -1,5 +1,7 @@
 """Supervisors read assignments, calls and the outbox, and send again what was given up."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.db.models import Model
@@ -76,7 +78,7 @@ def test_dead_rows_are_listed_with_their_last_error(meera: Client, cast: Cast) -
 
 
 def test_a_dead_mail_that_is_sent_again_is_as_new(meera: Client, cast: Cast) -> None:
-    dead = dead_mail(cast, not_before=timezone.now() + timezone.timedelta(days=1))
+    dead = dead_mail(cast, not_before=timezone.now() + timedelta(days=1))
     assert "1 waiting to be tried again." in send_again(meera, dead)
     dead.refresh_from_db()
     assert (dead.state, dead.tries, dead.claimed_until) == (State.WAITING, 0, None)
@@ -103,9 +105,7 @@ def test_a_mail_that_was_sent_all_the_same_stays_sent(meera: Client, cast: Cast)
 
 def test_a_dead_attempt_is_recorded_again_without_touching_mails(meera: Client, cast: Cast) -> None:
     mail = dead_mail(cast)
-    attempt = Outbox.objects.create(
-        kind=Kind.ATTEMPT, lead=mail.lead, ps_followup=mail.ps_followup, state=State.DEAD
-    )
+    attempt = Outbox.objects.create(kind=Kind.ATTEMPT, lead=mail.lead, ps_followup=mail.ps_followup, state=State.DEAD)
     send_again(meera, attempt)
     assert Outbox.objects.get(pk=attempt.pk).state == State.WAITING
     assert Outbox.objects.get(pk=mail.pk).state == State.DEAD

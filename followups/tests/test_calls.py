@@ -40,9 +40,7 @@ def test_numbers_are_unique_without_gaps_and_rise_only_after_a_talk(reached: lis
     numbers = numbered(reached)
     assert len(set(numbers)) == len(numbers)
     assert numbers == sorted(numbers)
-    calls = [
-        (call_no, list(attempts)) for call_no, attempts in groupby(numbers, key=lambda number: number.call_no)
-    ]
+    calls = [(call_no, list(attempts)) for call_no, attempts in groupby(numbers, key=lambda number: number.call_no)]
     assert [call_no for call_no, _ in calls] == list(range(1, len(calls) + 1))
     for _, attempts in calls:
         assert [number.attempt for number in attempts] == list(range(1, len(attempts) + 1))
@@ -70,9 +68,7 @@ def test_a_call_comes_out_of_the_outbox_as_it_went_in(call: Call) -> None:
     assert Call.from_payload(json.loads(json.dumps(call.payload()))) == call
 
 
-@pytest.mark.parametrize(
-    "broken", [{}, {"role": "cre"}, {"follow_up_at": None, "called_at": 7}, {"surplus": 1}]
-)
+@pytest.mark.parametrize("broken", [{}, {"role": "cre"}, {"follow_up_at": None, "called_at": 7}, {"surplus": 1}])
 def test_a_payload_that_no_call_wrote_is_an_error_that_the_recorder_expects(
     broken: dict[str, object],
 ) -> None:

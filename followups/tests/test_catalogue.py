@@ -111,9 +111,7 @@ def test_words_that_are_no_status_are_not_guessed(typed: str) -> None:
 
 
 def test_no_two_outcomes_share_a_spelling() -> None:
-    spellings = [
-        words.casefold() for outcome in OUTCOMES for words in {outcome.code.casefold(), *outcome.spellings}
-    ]
+    spellings = [words.casefold() for outcome in OUTCOMES for words in {outcome.code.casefold(), *outcome.spellings}]
     owners: dict[str, set[str]] = {}
     for outcome in OUTCOMES:
         for words in (outcome.code, *outcome.spellings):

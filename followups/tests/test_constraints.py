@@ -32,9 +32,7 @@ def attempt(cast: Cast, *, of: str = "A", **fields: Any) -> CallAttempt:
     told = {"lead_status": "RNR", "contacted": False, "called_at": NOW, "outbox_id": number}
     numbered = {"role": "cre", "call_no": 1, "attempt": number}
     final = {"final_status_before": "Pending", "final_status_after": "Pending"}
-    return CallAttempt.objects.create(
-        **{"lead": _lead(of), "by": cast.asha, **told, **numbered, **final, **fields}
-    )
+    return CallAttempt.objects.create(**{"lead": _lead(of), "by": cast.asha, **told, **numbered, **final, **fields})
 
 
 def work(cast: Cast, **fields: Any) -> Outbox:

@@ -1,4 +1,4 @@
-"""How pages write numbers and times. Times are the dealer's; a list says how late they are, or how far off."""
+"""How pages write numbers and times. Times are the dealer's; a list says how late, or how far off."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Due(NamedTuple):
 
 @register.filter
 def due(at: datetime | None) -> Due:
-    """When a follow-up is due: "2 h late", "in 40 min", "today 17:30", "tomorrow 10:00", "Sat 5 Sep, 10:00"."""
+    """When it is due: "2 h late", "in 40 min", "today 17:30", "tomorrow 10:00", "Sat 5 Sep, 10:00"."""
     if at is None:
         return Due("")
     now, local = timezone.now(), timezone.localtime(at)

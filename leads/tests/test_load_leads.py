@@ -230,9 +230,7 @@ class TestRefusals:
         assert not User.objects.exists()
 
     @pytest.mark.usefixtures("pairs")
-    def test_a_lead_that_the_desk_made_meanwhile_is_told_in_words(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_lead_that_the_desk_made_meanwhile_is_told_in_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
         load(100)
         monkeypatch.setattr(bulk, "_unknown", lambda phones: phones)
         with pytest.raises(CommandError, match="Nothing was added: run it again"):

@@ -11,9 +11,7 @@ from leads.phone import LONGEST, masked, masked_name, normalise, pretty
 
 FULL_WIDTH = str.maketrans("0123456789+-() ", "０１２３４５６７８９＋－（）\u3000")
 indian_mobiles = st.from_regex(r"[6-9][0-9]{9}", fullmatch=True)
-prefixes = st.sampled_from(
-    ["", "0", "91", "+91", "0091", "+91 ", "91-", "0 ", "(0)", "(+91) ", "+91 (0)", "tel:+91"]
-)
+prefixes = st.sampled_from(["", "0", "91", "+91", "0091", "+91 ", "91-", "0 ", "(0)", "(+91) ", "+91 (0)", "tel:+91"])
 separators = st.lists(
     st.sampled_from(["", " ", "-", "  ", " - ", ".", "/", "\u00a0", "\u2011"]), min_size=9, max_size=9
 )

@@ -46,9 +46,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Stopped: nothing was added.") from None
         except staff.NoSourceOffered:
-            raise CommandError(
-                "No source is offered that a lead could come from: add one in the admin."
-            ) from None
+            raise CommandError("No source is offered that a lead could come from: add one in the admin.") from None
         except IntegrityError as error:
             raise CommandError(
                 "A lead that was being added met one that the desk made meanwhile. Nothing was added: run it"

@@ -48,9 +48,7 @@ class Command(BaseCommand):
                 " that is in the README: if you want them here, add --yes-demo-passwords."
             )
         if User.objects.exists() or LeadMaster.objects.exists():
-            raise CommandError(
-                "There are people or leads here already: the demo goes into an empty desk only."
-            )
+            raise CommandError("There are people or leads here already: the demo goes into an empty desk only.")
         try:
             _seed(timezone.now())
         except staff.NoSourceOffered:
