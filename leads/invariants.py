@@ -28,7 +28,6 @@ def _codes(*codes: str) -> str:
 
 
 CONTACTED = _codes(*(outcome.code for outcome in OUTCOMES if outcome.contacted))
-CLOSING = _codes(*(outcome.code for outcome in OUTCOMES if outcome.closes))
 WINNING = _codes(*(outcome.code for outcome in OUTCOMES if outcome.implies == WON))
 LOSING = _codes(*(outcome.code for outcome in OUTCOMES if outcome.implies == LOST))
 POINTS = " ".join(f"WHEN '{category}' THEN {points}" for category, points in CATEGORY_POINTS.items())
@@ -41,16 +40,15 @@ calls AS (
       LEFT JOIN (SELECT DISTINCT lead_id, created_at FROM duplicate_leads) AS again
         ON again.lead_id = call.lead_id AND again.created_at = call.called_at
 )"""
-# `reached` are the calls that count as contact with the customer; a repeat that ends a call for good is none.
 TOLD = f"""
 WITH {CALLS},
 told AS MATERIALIZED (
     SELECT lead_id, count(*) AS attempts, min(called_at) AS first_attempt_at,
-           min(called_at) FILTER (WHERE reached) AS first_call_at,
-           max(called_at) FILTER (WHERE reached) AS last_contact_at,
+           min(called_at) FILTER (WHERE contacted) AS first_call_at,
+           max(called_at) FILTER (WHERE contacted) AS last_contact_at,
            (array_agg(status ORDER BY called_at DESC, id DESC) FILTER (WHERE NOT on_repeat))[1] AS status,
            max(called_at) FILTER (WHERE NOT on_repeat) AS saved_at
-      FROM (SELECT *, contacted AND NOT (on_repeat AND status = ANY({CLOSING})) AS reached FROM calls) AS c
+      FROM calls
      GROUP BY lead_id
 )
 SELECT lead.uid FROM lead_master AS lead LEFT JOIN told ON told.lead_id = lead.id

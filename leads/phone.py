@@ -38,7 +38,9 @@ def normalise(typed: str) -> Phone:
     # The library also lets India's service numbers pass, of 8 to 13 digits; a customer's has ten.
     if not possible or (number.country_code == INDIA and len(str(number.national_number)) != INDIAN_DIGITS):
         return Phone(problem="This cannot be a phone number: it has too few or too many digits.")
-    return Phone(e164=phonenumbers.format_number(number, PhoneNumberFormat.E164))
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    # Abroad a pass may drop a trunk zero and leave another one: read the shorter number until nothing goes.
+    return Phone(e164) if number.country_code == INDIA or e164 == plain else normalise(e164)
 
 
 def pretty(e164: str) -> str:

@@ -81,7 +81,7 @@ def _lead(enquiry: Enquiry, actor: User, at: datetime) -> LeadMaster:
     # A closing outcome is applied afterwards, by its one writer: until then the lead is untouched.
     status = UNTOUCHED if enquiry.call.closes else enquiry.call.code
     cre_id = actor.pk if actor.role == Role.CRE else None
-    reached_at = at if enquiry.call.contacted and not enquiry.call.closes else None
+    reached_at = at if enquiry.call.contacted else None
     return LeadMaster(
         uid=uid.make(
             letter=enquiry.letter,

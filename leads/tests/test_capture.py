@@ -31,9 +31,7 @@ def rows() -> tuple[int, int, int, int]:
 
 
 def test_a_new_customer_becomes_a_lead_of_the_cre_who_typed_it(cast: Cast) -> None:
-    typed = enquiry(
-        status="RNR", remark="Rang twice", category="Hot", model="450 Apex STD", branch_id=cast.attapur.pk
-    )
+    typed = enquiry(status="RNR", remark="Rang twice", category="Hot", model="450 Apex STD", branch_id=cast.attapur.pk)
     captured = capture(typed, cast.asha)
     lead = LeadMaster.objects.get()
     assert (captured.outcome, captured.uid, captured.statements) == (Outcome.CREATED, lead.uid, 1)
@@ -92,9 +90,7 @@ def test_another_pair_is_a_repeat_on_the_open_lead(cast: Cast) -> None:
     before = LeadMaster.objects.get()
     Outbox.objects.all().delete()
 
-    again = replace(
-        typed, source="OEM", sub_source="Web", remark="Saw it on the web", request_id=uuid.uuid4()
-    )
+    again = replace(typed, source="OEM", sub_source="Web", remark="Saw it on the web", request_id=uuid.uuid4())
     captured = capture(again, cast.ravi)
 
     lead, repeat = LeadMaster.objects.get(), DuplicateLead.objects.get()
@@ -161,17 +157,16 @@ def test_a_lead_without_an_active_cre_goes_to_the_one_who_takes_the_repeat(
     assert lead.cre == (cast.ravi if adopted else cast.asha)
 
 
-def test_a_contacted_repeat_is_the_qualifying_call_of_a_fresh_lead(cast: Cast) -> None:
+@pytest.mark.parametrize("status", ["Interested", "Not Interested"])
+def test_a_contacted_repeat_is_the_qualifying_call_of_a_fresh_lead(cast: Cast, status: str) -> None:
     typed = enquiry(status="RNR")
     capture(typed, cast.asha)
-    again = enquiry(
-        phone=typed.phone, source="OEM", sub_source="Web", status="Interested", follow_up_at=timezone.now()
-    )
+    again = enquiry(phone=typed.phone, source="OEM", sub_source="Web", status=status, follow_up_at=timezone.now())
     capture(again, cast.ravi)
     lead = LeadMaster.objects.get()
     assert lead.first_call_at is not None
     assert lead.last_contact_at == lead.first_call_at
-    assert lead.lead_status == "RNR"
+    assert (lead.lead_status, lead.final_status) == ("RNR", "Pending")
 
 
 @pytest.mark.parametrize(
@@ -254,9 +249,7 @@ def test_only_the_same_person_the_same_phone_and_the_same_day_make_a_replay(cast
 def test_a_replay_survives_that_the_lead_was_closed_meanwhile(cast: Cast) -> None:
     typed = enquiry(request_id=uuid.uuid4())
     first = capture(typed, cast.asha)
-    LeadMaster.objects.update(
-        lead_status="Dropped", final_status="Lost", lost_reason="Dropped", lost_at=timezone.now()
-    )
+    LeadMaster.objects.update(lead_status="Dropped", final_status="Lost", lost_reason="Dropped", lost_at=timezone.now())
     again = capture(typed, cast.asha)
     assert (again.uid, again.replayed) == (first.uid, True)
     assert LeadMaster.objects.count() == 1

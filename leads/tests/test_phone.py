@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leads.models import PHONE, LeadMaster
@@ -47,6 +47,7 @@ def test_anything_can_be_typed_without_an_error_and_settles_in_one_pass(typed: s
         assert normalise(pretty(phone.e164)) == phone
 
 
+@example("+310000000")
 @given(st.from_regex(r"\+[1-9][0-9]{5,14}", fullmatch=True))
 def test_a_number_of_any_country_settles_in_one_pass(typed: str) -> None:
     phone = normalise(typed)
