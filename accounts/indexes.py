@@ -1,4 +1,4 @@
-"""Indexes with the names that operations look for. Django stops at 30 characters for Oracle's sake; PostgreSQL at 63."""
+"""Indexes under the names that operations look for: Django stops at Oracle's 30 characters, PostgreSQL at 63."""
 
 from django.db import models
 

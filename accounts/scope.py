@@ -30,20 +30,14 @@ WALK_IN = "walk-in"
 def scope(user: User, paths: ScopePaths) -> Q:
     """The rows that `user` may see: a CRE own leads, a PS leads assigned to them now or before, a branch head the
     branch's, a receptionist the branch's walk-ins, a supervisor everything."""
-    if not user.is_active:
-        return Q(pk__in=[])
-    match user.role:
-        case Role.SUPERVISOR:
-            return Q()
-        case Role.CRE:
-            return Q(**{paths.cre: user.pk})
-        case Role.PS:
-            return Q(**{paths.ps: user.pk})
-        case Role.BRANCH_HEAD:
-            return Q(**{paths.branch: user.branch_id})
-        case Role.RECEPTIONIST:
-            return Q(**{paths.branch: user.branch_id, paths.pipeline: WALK_IN})
-    return Q(pk__in=[])
+    opened = {
+        Role.SUPERVISOR: Q(),
+        Role.CRE: Q(**{paths.cre: user.pk}),
+        Role.PS: Q(**{paths.ps: user.pk}),
+        Role.BRANCH_HEAD: Q(**{paths.branch: user.branch_id}),
+        Role.RECEPTIONIST: Q(**{paths.branch: user.branch_id, paths.pipeline: WALK_IN}),
+    }
+    return opened[Role(user.role)] if user.is_active else Q(pk__in=[])
 
 
 class ScopedQuerySet(QuerySet[M]):

@@ -1,7 +1,6 @@
 """The Celery application. The queue only says "look again": what there is to do stands in PostgreSQL."""
 
 import os
-
 from typing import Any
 
 from celery import Celery

@@ -30,9 +30,7 @@ def text(name: str, default: str = "") -> str:
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ImproperlyConfigured(
-                f"{name}_FILE names {path}, which cannot be read: {error.strerror}."
-            ) from error
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
             raise ImproperlyConfigured(f"{name}_FILE names {path}, which holds no text.") from error
     return value or default
@@ -78,9 +76,7 @@ def url(name: str, schemes: set[str]) -> SplitResult:
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from error
     if not value or parts.scheme not in schemes:
-        raise ImproperlyConfigured(
-            f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}://."
-        )
+        raise ImproperlyConfigured(f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}://.")
     return parts
 
 
@@ -96,7 +92,9 @@ def database(options: Mapping[str, Any], statement_timeout: int) -> dict[str, An
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}.") from error
     if not parts.get("dbname"):
         raise ImproperlyConfigured("DATABASE_URL names no database: write it after the last slash.")
-    limits = f"-c statement_timeout={statement_timeout} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=20000"
+    limits = (
+        f"-c statement_timeout={statement_timeout} -c lock_timeout=5000 -c idle_in_transaction_session_timeout=20000"
+    )
     given = str(parts.pop("options", ""))
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -111,10 +109,8 @@ def database(options: Mapping[str, Any], statement_timeout: int) -> dict[str, An
 
 def redis_url() -> str:
     parts = url("REDIS_URL", {"redis", "rediss", "unix"})
-    if not parts.hostname and parts.scheme != "unix" or parts.scheme == "unix" and not parts.path:
-        raise ImproperlyConfigured(
-            "REDIS_URL names no server: write redis://host:6379/0 or unix:///path/to/socket."
-        )
+    if (not parts.hostname and parts.scheme != "unix") or (parts.scheme == "unix" and not parts.path):
+        raise ImproperlyConfigured("REDIS_URL names no server: write redis://host:6379/0 or unix:///path/to/socket.")
     return text("REDIS_URL")
 
 
@@ -128,7 +124,7 @@ def broker_url(redis: str) -> str:
 
 
 def email() -> dict[str, Any]:
-    """Django's EMAIL_… settings from EMAIL_URL: smtp:// (plain), smtp+tls:// (STARTTLS) or smtps:// (TLS from the start)."""
+    """Django's EMAIL_… settings from EMAIL_URL: smtp:// is plain, smtp+tls:// STARTTLS, smtps:// TLS from the start."""
     parts = url("EMAIL_URL", {"smtp", "smtp+tls", "smtps"})
     if not parts.hostname:
         raise ImproperlyConfigured("EMAIL_URL names no server: write smtp+tls://user:password@host:587.")
@@ -148,13 +144,9 @@ def site_url() -> str:
     """Where people reach the desk; the links in mails start with it."""
     parts = url("SITE_URL", {"http", "https"})
     if not parts.hostname or parts.path not in {"", "/"} or parts.query:
-        raise ImproperlyConfigured(
-            "SITE_URL must be a scheme and a host only, as in https://desk.example.com."
-        )
+        raise ImproperlyConfigured("SITE_URL must be a scheme and a host only, as in https://desk.example.com.")
     return text("SITE_URL").rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
-    return host in {"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"} or host.startswith(
-        "127."
-    )
+    return host in {"localhost", "127.0.0.1", "[::1]", "::1", "testserver", ".localhost"} or host.startswith("127.")

@@ -8,9 +8,7 @@ from django.shortcuts import render
 from structlog.stdlib import get_logger
 
 log = get_logger(__name__)
-BUSY = (
-    "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
-)
+BUSY = "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
 LOST_TOKEN = "This form is out of date: it was open across a sign-in or a sign-out. Load the page again."  # noqa: S105
 
 

@@ -13,7 +13,7 @@ from crm import environment
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
 
-# --- The machine it runs on -----------------------------------------------------------------------------------------
+# --- The machine it runs on -------------------------------------------------------------------------------------------
 DEBUG = environment.boolean("DEBUG", default=False)
 SECRET_KEY = environment.secret_key()
 SITE_URL = environment.site_url()
@@ -22,16 +22,12 @@ ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", SITE_HOST)
 if "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS is *: name the hosts that people type into their browser.")
 if DEBUG and not all(map(environment.is_loopback, [SITE_HOST, *ALLOWED_HOSTS])):
-    raise ImproperlyConfigured(
-        "DEBUG is true with a public host in ALLOWED_HOSTS or SITE_URL: set DEBUG=false."
-    )
+    raise ImproperlyConfigured("DEBUG is true with a public host in ALLOWED_HOSTS or SITE_URL: set DEBUG=false.")
 HTTPS = SITE_URL.startswith("https://")
 if not HTTPS and not environment.is_loopback(SITE_HOST):
-    raise ImproperlyConfigured(
-        "SITE_URL is plain http on a public host: passwords would travel in the clear."
-    )
+    raise ImproperlyConfigured("SITE_URL is plain http on a public host: passwords would travel in the clear.")
 
-# --- What it is made of ---------------------------------------------------------------------------------------------
+# --- What it is made of -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "crm.admin_site.DeskAdminConfig",
     "django.contrib.auth",
@@ -85,7 +81,7 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
-# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
 # The capture statement costs half when it is prepared. A pooler in transaction mode that cannot keep prepared
 # statements needs PREPARE_STATEMENTS=false.
 PREPARE_STATEMENTS = environment.boolean("PREPARE_STATEMENTS", default=True)
@@ -101,7 +97,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis: cache and nudges. Down, it makes a page slower, never wrong ----------------------------------------------
+# --- Redis: cache and nudges. Down, it makes a page slower, never wrong -----------------------------------------------
 REDIS_URL = environment.redis_url()
 CACHES: dict[str, Any] = {
     "default": {
@@ -120,7 +116,7 @@ CACHES: dict[str, Any] = {
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_AGE = 24 * 60 * 60
 
-# --- Celery ---------------------------------------------------------------------------------------------------------
+# --- Celery -----------------------------------------------------------------------------------------------------------
 NUDGE_SECONDS = 0.5
 CELERY_BROKER_URL = environment.broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -154,7 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Mail -----------------------------------------------------------------------------------------------------------
+# --- Mail -------------------------------------------------------------------------------------------------------------
 _email = environment.email()
 EMAIL_BACKEND = _email["EMAIL_BACKEND"]
 EMAIL_HOST = _email["EMAIL_HOST"]
@@ -166,7 +162,7 @@ EMAIL_USE_SSL = _email["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = _email["EMAIL_TIMEOUT"]
 DEFAULT_FROM_EMAIL = environment.text("MAIL_FROM", f"Lead desk <desk@{SITE_HOST}>")
 
-# --- People ---------------------------------------------------------------------------------------------------------
+# --- People -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.signed_in.SignedInBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -188,7 +184,7 @@ AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
-# --- The browser ----------------------------------------------------------------------------------------------------
+# --- The browser ------------------------------------------------------------------------------------------------------
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 CSRF_FAILURE_VIEW = "crm.errors.csrf_failure"
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = HTTPS
@@ -221,13 +217,13 @@ STORAGES = {
     },
 }
 
-# --- Words and times: kept in UTC, shown in the dealer's day -----------------------------------------------------------
+# --- Words and times: kept in UTC, shown in the dealer's day ----------------------------------------------------------
 LANGUAGE_CODE = "en-in"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "Asia/Kolkata"
 
-# --- Logs: one JSON object a line, each with the request or task that caused it ------------------------------------------
+# --- Logs: one JSON object a line, each with the request or task that caused it ---------------------------------------
 LOG_LEVEL = environment.text("LOG_LEVEL", "INFO")
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")

@@ -111,9 +111,7 @@ def _still_true(row: Outbox) -> tuple[Writer | None, PSFollowup | None]:
     """What to write, and the follow-up that is told of the result. Nothing, if the world has moved on."""
     if row.kind == Kind.ALERT:
         return _alert(row), None
-    followup = PSFollowup.objects.select_related("lead", "lead__cre", "ps", "branch").get(
-        pk=row.ps_followup_id
-    )
+    followup = PSFollowup.objects.select_related("lead", "lead__cre", "ps", "branch").get(outbox=row)
     lead = followup.lead
     wanted = (
         followup.closed_at is None
@@ -152,9 +150,7 @@ def _done(row: Outbox, followup: PSFollowup | None, state: EmailState) -> None:
     with transaction.atomic():
         if followup and followup.email_state != EmailState.SENT:
             sent_at = timezone.now() if state == EmailState.SENT else None
-            PSFollowup.objects.filter(pk=followup.pk).update(
-                email_state=state, email_sent_at=sent_at, email_error=""
-            )
+            PSFollowup.objects.filter(pk=followup.pk).update(email_state=state, email_sent_at=sent_at, email_error="")
         _ours(row).delete()
 
 

@@ -48,9 +48,7 @@ class PSFollowup(models.Model):
     )
     ps = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="followups", db_index=False)
     branch = models.ForeignKey("accounts.Branch", models.PROTECT, related_name="+", db_index=False)
-    assigned_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
-    )
+    assigned_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     assigned_at = models.DateTimeField(default=timezone.now)
     email_state = models.CharField(max_length=10, choices=EmailState.choices, default=EmailState.WAITING)
     email_sent_at = models.DateTimeField(null=True, blank=True)
@@ -118,9 +116,7 @@ class CallRole(models.TextChoices):
 
 
 class AttemptQuerySet(ScopedQuerySet["CallAttempt"]):
-    paths = ScopePaths(
-        cre="lead__cre", ps="lead__followups__ps", branch="lead__branch", pipeline="lead__pipeline"
-    )
+    paths = ScopePaths(cre="lead__cre", ps="lead__followups__ps", branch="lead__branch", pipeline="lead__pipeline")
 
 
 class CallAttempt(models.Model):
@@ -151,18 +147,12 @@ class CallAttempt(models.Model):
         ordering = ["-called_at", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["outbox_id"], name="call_attempt_recorded_once"),
-            models.UniqueConstraint(
-                fields=["lead", "role", "call_no", "attempt"], name="call_attempt_numbered_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(call_no__gte=1, attempt__gte=1), name="call_attempt_numbers_positive"
-            ),
+            models.UniqueConstraint(fields=["lead", "role", "call_no", "attempt"], name="call_attempt_numbered_once"),
+            models.CheckConstraint(condition=Q(call_no__gte=1, attempt__gte=1), name="call_attempt_numbers_positive"),
             models.CheckConstraint(condition=Q(role__in=CallRole.values), name="call_attempt_role_known"),
             models.CheckConstraint(condition=Q(lead_status__in=CODES), name="call_attempt_lead_status_known"),
             models.CheckConstraint(
-                condition=Q(
-                    final_status_before__in=list(FinalStatus), final_status_after__in=list(FinalStatus)
-                ),
+                condition=Q(final_status_before__in=list(FinalStatus), final_status_after__in=list(FinalStatus)),
                 name="call_attempt_final_status_known",
             ),
         ]

@@ -74,9 +74,7 @@ def _record(leads: Collection[int]) -> int:
     _count(locked)
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
     for row in rows:
-        log.info(
-            "call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause")
-        )
+        log.info("call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause"))
     return len(rows)
 
 
@@ -98,14 +96,11 @@ def _last_numbers(leads: Collection[int]) -> dict[tuple[int, str], tuple[CallNum
         .values_list("lead_id", "role", "call_no", "attempt", "contacted")
     )
     return {
-        (lead, role): (CallNumber(call_no, attempt), contacted)
-        for lead, role, call_no, attempt, contacted in latest
+        (lead, role): (CallNumber(call_no, attempt), contacted) for lead, role, call_no, attempt, contacted in latest
     }
 
 
-def _number(
-    rows: Iterable[Outbox], last: dict[tuple[int, str], tuple[CallNumber, bool]]
-) -> Iterable[CallAttempt]:
+def _number(rows: Iterable[Outbox], last: dict[tuple[int, str], tuple[CallNumber, bool]]) -> Iterable[CallAttempt]:
     for row in rows:
         call = Call.from_payload(row.payload)
         number, contacted = last.get((row.lead_id, call.role), (None, False))
@@ -142,7 +137,5 @@ def _set_back(lead: int, error: Exception) -> None:
     """A broken row is tried again later and at last given up, where a supervisor sees it."""
     log.error("call attempt not recorded", lead=lead, error=repr(error))
     waiting = Waiting.filter(lead_id=lead)
-    waiting.update(
-        tries=F("tries") + 1, last_error=repr(error)[:500], not_before=timezone.now() + RETRY_AFTER
-    )
+    waiting.update(tries=F("tries") + 1, last_error=repr(error)[:500], not_before=timezone.now() + RETRY_AFTER)
     waiting.filter(tries__gte=MOST_TRIES).update(state=State.DEAD)

@@ -42,8 +42,9 @@ class NotAllowed(Exception):
 class Captured:
     """What became of an enquiry.
 
-    `card` shows the known lead of a duplicate or repeat, `pair` is the source as people say it; `returning` is the uid of the customer's latest closed lead;
-    `replayed` that this very form had been saved before; `milliseconds` and `statements` are what it cost.
+    `card` shows the known lead of a duplicate or repeat, `own` says that it is the asker's, `pair` is the source as
+    people say it, `returning` the uid of the customer's latest closed lead, `replayed` that this very form had been
+    saved before; `milliseconds` and `statements` are what it cost.
     """
 
     outcome: Outcome
@@ -286,7 +287,7 @@ def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
 def _capture(enquiry: Enquiry, actor: User) -> Captured:
     records = Records(enquiry, actor)
     parameters = records.as_json()
-    for statements in range(1, ROUNDS + 1):
+    for statements in range(1, ROUNDS + 1):  # noqa: B007 - how many it took is told
         row = _fetch(CAPTURE, parameters)
         if not _rival_was_first(row):
             break

@@ -25,9 +25,7 @@ FARTHEST = timedelta(days=366)
 def refuse_control_characters(text: str) -> None:
     """Raises ValidationError for what cannot be typed and would garble a list or a mail. Line breaks are fine."""
     for character in text:
-        if character in DIRECTION_MARKS or (
-            unicodedata.category(character) == "Cc" and character not in "\r\n\t"
-        ):
+        if character in DIRECTION_MARKS or (unicodedata.category(character) == "Cc" and character not in "\r\n\t"):
             raise ValidationError("This has a character in it that cannot be shown: type it again.")
 
 
@@ -138,9 +136,7 @@ def _models() -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _sellers(people: Directory, branch_id: int) -> list[tuple[str, str]]:
     """The PS of a branch who take new leads, by name."""
-    there = [
-        seller for seller in people.sellers.values() if seller.branch_id == branch_id and seller.available
-    ]
+    there = [seller for seller in people.sellers.values() if seller.branch_id == branch_id and seller.available]
     return [(str(seller.id), seller.name) for seller in sorted(there, key=lambda seller: seller.name)]
 
 
@@ -178,9 +174,7 @@ class LeadForm(PairForm):
     def offer(self, people: Directory, known: Sources) -> None:
         """Fills the page's selects, grouped so that they read well without a script; people and places by id."""
         self._choose("source", "Choose…", [(source, source) for source in known.grouped()])
-        self._choose(
-            "subsource", "Choose…", [(source, _same(names)) for source, names in known.grouped().items()]
-        )
+        self._choose("subsource", "Choose…", [(source, _same(names)) for source, names in known.grouped().items()])
         self._choose("lead_status", "Choose…", _outcomes())
         self._choose("lead_category", "Not known yet", _same(Category))
         self._choose("model_interested", "Not known yet", _models())

@@ -20,8 +20,8 @@ from followups.catalogue import (
     Category,
     FinalStatus,
     Pipeline,
+    choices,
 )
-from followups.catalogue import choices
 from leads import phone
 
 PHONE = r"^\+[1-9][0-9]{5,14}$"
@@ -50,9 +50,7 @@ class Source(models.Model):
 
     source = models.CharField(max_length=40)
     sub_source = models.CharField("sub-source", max_length=60)
-    letter = models.CharField(
-        max_length=1, help_text="The capital letter that this source's uids start with."
-    )
+    letter = models.CharField(max_length=1, help_text="The capital letter that this source's uids start with.")
     is_active = models.BooleanField("offered", default=True)
 
     class Meta:
@@ -69,9 +67,7 @@ class Source(models.Model):
                 name="lead_source_letter_capital",
                 violation_error_message="Give one capital letter from A to Z.",
             ),
-            models.CheckConstraint(
-                condition=~Q(source="") & ~Q(sub_source=""), name="lead_source_pair_given"
-            ),
+            models.CheckConstraint(condition=~Q(source="") & ~Q(sub_source=""), name="lead_source_pair_given"),
         ]
 
     def __str__(self) -> str:
@@ -109,9 +105,7 @@ class LeadMaster(models.Model):
     lead_status = models.CharField(max_length=40, choices=choices(CODES), default=UNTOUCHED)
     lead_category = models.CharField(max_length=4, choices=choices(Category), blank=True)
     model_interested = models.CharField(max_length=40, choices=choices(MODELS), blank=True)
-    final_status = models.CharField(
-        max_length=7, choices=choices(FinalStatus), default=FinalStatus.PENDING.value
-    )
+    final_status = models.CharField(max_length=7, choices=choices(FinalStatus), default=FinalStatus.PENDING.value)
     lost_reason = models.CharField(max_length=120, blank=True)
     follow_up_at = models.DateTimeField(null=True, blank=True)
     first_call_at = models.DateTimeField("qualifying call", null=True, blank=True)
@@ -150,43 +144,31 @@ class LeadMaster(models.Model):
                 name="lead_master_one_open_per_phone",
                 violation_error_message="There is an open lead for this phone number already.",
             ),
-            models.CheckConstraint(
-                condition=Q(customer_mobile_number__regex=PHONE), name="lead_master_phone_e164"
-            ),
+            models.CheckConstraint(condition=Q(customer_mobile_number__regex=PHONE), name="lead_master_phone_e164"),
             models.CheckConstraint(
                 condition=Q(alternate_number="") | Q(alternate_number__regex=PHONE),
                 name="lead_master_alternate_e164",
             ),
             models.CheckConstraint(condition=~Q(customer_name=""), name="lead_master_name_given"),
-            models.CheckConstraint(
-                condition=~Q(source="") & ~Q(sub_source=""), name="lead_master_source_given"
-            ),
-            models.CheckConstraint(
-                condition=Q(pipeline__in=list(Pipeline)), name="lead_master_pipeline_known"
-            ),
+            models.CheckConstraint(condition=~Q(source="") & ~Q(sub_source=""), name="lead_master_source_given"),
+            models.CheckConstraint(condition=Q(pipeline__in=list(Pipeline)), name="lead_master_pipeline_known"),
             models.CheckConstraint(condition=Q(lead_status__in=CODES), name="lead_master_lead_status_known"),
             models.CheckConstraint(
                 condition=Q(lead_category__in=["", *Category]), name="lead_master_lead_category_known"
             ),
-            models.CheckConstraint(
-                condition=Q(model_interested__in=["", *MODELS]), name="lead_master_model_known"
-            ),
+            models.CheckConstraint(condition=Q(model_interested__in=["", *MODELS]), name="lead_master_model_known"),
             models.CheckConstraint(
                 condition=Q(final_status__in=list(FinalStatus)), name="lead_master_final_status_known"
             ),
             # The final status follows from the status, by the catalogue.
             models.CheckConstraint(
-                condition=Q(
-                    final_status=FinalStatus.PENDING.value, lead_status__in=_statuses(FinalStatus.PENDING)
-                )
+                condition=Q(final_status=FinalStatus.PENDING.value, lead_status__in=_statuses(FinalStatus.PENDING))
                 | Q(final_status=WON.value, lead_status__in=_statuses(WON))
                 | Q(final_status=LOST.value, lead_status__in=_statuses(LOST)),
                 name="lead_master_final_follows_status",
             ),
             models.CheckConstraint(condition=_exactly_when(WON, "won_at"), name="lead_master_won_has_time"),
-            models.CheckConstraint(
-                condition=_exactly_when(LOST, "lost_at"), name="lead_master_lost_has_time"
-            ),
+            models.CheckConstraint(condition=_exactly_when(LOST, "lost_at"), name="lead_master_lost_has_time"),
             models.CheckConstraint(
                 condition=Q(final_status=LOST.value) & ~Q(lost_reason="")
                 | ~Q(final_status=LOST.value) & Q(lost_reason=""),
@@ -206,9 +188,7 @@ class LeadMaster(models.Model):
             models.CheckConstraint(
                 condition=_both_or_neither("cre", "cre_assigned_at"), name="lead_master_cre_has_time"
             ),
-            models.CheckConstraint(
-                condition=_both_or_neither("ps", "ps_assigned_at"), name="lead_master_ps_has_time"
-            ),
+            models.CheckConstraint(condition=_both_or_neither("ps", "ps_assigned_at"), name="lead_master_ps_has_time"),
             models.CheckConstraint(
                 condition=_both_or_neither("next_call_by", "next_call_until"),
                 name="lead_master_next_call_has_end",
@@ -260,9 +240,7 @@ class LeadMaster(models.Model):
             # Reads: the CRE's Won, latest first.
             models.Index(fields=["cre", "-won_at"], condition=Q(final_status="Won"), name="idx_lead_cre_won"),
             # Reads: the CRE's Lost, latest first.
-            models.Index(
-                fields=["cre", "-lost_at"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"
-            ),
+            models.Index(fields=["cre", "-lost_at"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"),
             # Reads: the PS's Today and Overdue, most urgent first.
             models.Index(
                 fields=["ps", "follow_up_at"],
@@ -274,9 +252,7 @@ class LeadMaster(models.Model):
             # Reads: the admin's list, newest first.
             models.Index(fields=["-created_at", "-id"], name="idx_lead_created"),
             # Reads: the admin's list of one pair, newest first, and whether a pair is in use.
-            models.Index(
-                fields=["source", "sub_source", "-created_at", "-id"], name="idx_lead_source_created"
-            ),
+            models.Index(fields=["source", "sub_source", "-created_at", "-id"], name="idx_lead_source_created"),
             # Reads: the admin's list of one status.
             models.Index(fields=["lead_status", "-created_at", "-id"], name="idx_lead_status_created"),
             # Reads: the admin's list of open leads that nobody owns.
@@ -305,9 +281,7 @@ class Channel(models.TextChoices):
 
 
 class RepeatQuerySet(ScopedQuerySet["DuplicateLead"]):
-    paths = ScopePaths(
-        cre="lead__cre", ps="lead__followups__ps", branch="lead__branch", pipeline="lead__pipeline"
-    )
+    paths = ScopePaths(cre="lead__cre", ps="lead__followups__ps", branch="lead__branch", pipeline="lead__pipeline")
 
 
 class DuplicateLead(models.Model):
@@ -338,15 +312,9 @@ class DuplicateLead(models.Model):
             models.UniqueConstraint(
                 fields=["lead", "source", "sub_source", "external_ref"], name="duplicate_leads_enquiry_once"
             ),
-            models.CheckConstraint(
-                condition=Q(customer_mobile_number__regex=PHONE), name="duplicate_leads_phone_e164"
-            ),
-            models.CheckConstraint(
-                condition=~Q(source="") & ~Q(sub_source=""), name="duplicate_leads_source_given"
-            ),
-            models.CheckConstraint(
-                condition=Q(channel__in=Channel.values), name="duplicate_leads_channel_known"
-            ),
+            models.CheckConstraint(condition=Q(customer_mobile_number__regex=PHONE), name="duplicate_leads_phone_e164"),
+            models.CheckConstraint(condition=~Q(source="") & ~Q(sub_source=""), name="duplicate_leads_source_given"),
+            models.CheckConstraint(condition=Q(channel__in=Channel.values), name="duplicate_leads_channel_known"),
         ]
         indexes = [
             # Reads: every enquiry of a phone, newest first, on the card.

@@ -123,9 +123,7 @@ def _lead(enquiry: Enquiry, actor: User, at: datetime) -> LeadMaster:
 def _followup(enquiry: Enquiry, actor: User, at: datetime) -> PSFollowup | None:
     if enquiry.ps_id is None or enquiry.branch_id is None:
         return None
-    followup = PSFollowup(
-        ps_id=enquiry.ps_id, branch_id=enquiry.branch_id, assigned_by_id=actor.pk, assigned_at=at
-    )
+    followup = PSFollowup(ps_id=enquiry.ps_id, branch_id=enquiry.branch_id, assigned_by_id=actor.pk, assigned_at=at)
     if enquiry.call.closes:
         outcomes.close(followup, enquiry.call.implies, at=at)
     return followup

@@ -21,9 +21,7 @@ class Sources:
 
     def pair(self, source: str, sub_source: str) -> tuple[str, str] | None:
         wanted = (source.casefold(), sub_source.casefold())
-        return next(
-            (pair for pair in self.letters if (pair[0].casefold(), pair[1].casefold()) == wanted), None
-        )
+        return next((pair for pair in self.letters if (pair[0].casefold(), pair[1].casefold()) == wanted), None)
 
     def grouped(self) -> dict[str, list[str]]:
         """Sub-sources by source, for the form's two selects."""

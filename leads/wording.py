@@ -3,7 +3,6 @@
 from leads.capture import Captured, Outcome
 from leads.card import Card
 
-
 SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -17,21 +16,17 @@ def ordinal(number: int) -> str:
 def message(captured: Captured) -> str:
     """What became of the enquiry."""
     card = captured.card
-    if captured.outcome == Outcome.CREATED:
-        if captured.replayed:
-            return f"Saved before as {captured.uid}: this form had arrived already."
-        if captured.returning:
-            return f"Saved as {captured.uid}. A returning customer: the last lead was {captured.returning}."
-        return f"Saved as {captured.uid}."
-    assert card is not None  # every other outcome names a known lead
-    if captured.outcome == Outcome.REPEAT:
-        said = f"{_count(card)}, now from {captured.pair}."
-        return f"{said} It was added to {card.uid}, and {_people(card)} will be told."
-    if card.final_status != "Pending":
-        return f"This enquiry was saved as {card.uid} within the last day, and closed: {card.lead_status}."
-    if captured.own:
-        return f"This is your open lead {card.uid}: record this call on it."
-    return f"{card.uid} is open for this customer, with {_people(card)}: tell them that the customer called."
+    match captured.outcome, card:
+        case Outcome.REPEAT, Card():
+            said = f"{_count(card)}, now from {captured.pair}."
+            return f"{said} It was added to {card.uid}, and {_people(card)} will be told."
+        case Outcome.DUPLICATE, Card():
+            return _known(captured, card)
+    if captured.replayed:
+        return f"Saved before as {captured.uid}: this form had arrived already."
+    if captured.returning:
+        return f"Saved as {captured.uid}. A returning customer: the last lead was {captured.returning}."
+    return f"Saved as {captured.uid}."
 
 
 def forecast(found: Captured) -> str:
@@ -45,6 +40,14 @@ def forecast(found: Captured) -> str:
         said = f"{_count(card, coming=1)}, now from {found.pair}."
         return f"{said} Saving adds it to {card.uid} and tells {_people(card)}."
     return message(found)
+
+
+def _known(captured: Captured, card: Card) -> str:
+    if card.final_status != "Pending":
+        return f"This enquiry was saved as {card.uid} within the last day, and closed: {card.lead_status}."
+    if captured.own:
+        return f"This is your open lead {card.uid}: record this call on it."
+    return f"{card.uid} is open for this customer, with {_people(card)}: tell them that the customer called."
 
 
 def _count(card: Card, coming: int = 0) -> str:

@@ -7,48 +7,124 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Branch',
+            name="Branch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('is_active', models.BooleanField(default=True, help_text='A closed branch is offered for no new lead.', verbose_name='open')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True, help_text="A closed branch is offered for no new lead.", verbose_name="open"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'branches',
-                'db_table': 'accounts_branch',
-                'ordering': ['name'],
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Lower('name'), name='accounts_branch_name_once', violation_error_message='There is a branch of this name already.'), models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='accounts_branch_name_given')],
+                "verbose_name_plural": "branches",
+                "db_table": "accounts_branch",
+                "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Lower("name"),
+                        name="accounts_branch_name_once",
+                        violation_error_message="There is a branch of this name already.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="accounts_branch_name_given"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('username', models.CharField(help_text='What the person signs in with: small letters, digits and @ . + - _', max_length=60, validators=[django.contrib.auth.validators.ASCIIUsernameValidator()])),
-                ('name', models.CharField(help_text='As colleagues and customers know them.', max_length=80)),
-                ('role', models.CharField(choices=[('cre', 'CRE'), ('ps', 'PS'), ('branch_head', 'Branch head'), ('receptionist', 'Receptionist'), ('supervisor', 'Supervisor')], max_length=12)),
-                ('phone', models.CharField(blank=True, max_length=20)),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='e-mail')),
-                ('is_active', models.BooleanField(default=True, verbose_name='may sign in')),
-                ('available', models.BooleanField(default=True, help_text='Off while a PS is on leave.', verbose_name='takes new leads')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('branch', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='people', to='accounts.branch')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "username",
+                    models.CharField(
+                        help_text="What the person signs in with: small letters, digits and @ . + - _",
+                        max_length=60,
+                        validators=[django.contrib.auth.validators.ASCIIUsernameValidator()],
+                    ),
+                ),
+                ("name", models.CharField(help_text="As colleagues and customers know them.", max_length=80)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("cre", "CRE"),
+                            ("ps", "PS"),
+                            ("branch_head", "Branch head"),
+                            ("receptionist", "Receptionist"),
+                            ("supervisor", "Supervisor"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("phone", models.CharField(blank=True, max_length=20)),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="e-mail")),
+                ("is_active", models.BooleanField(default=True, verbose_name="may sign in")),
+                (
+                    "available",
+                    models.BooleanField(
+                        default=True, help_text="Off while a PS is on leave.", verbose_name="takes new leads"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="people",
+                        to="accounts.branch",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'accounts_user',
-                'ordering': ['name'],
-                'indexes': [models.Index(fields=['branch', 'role'], name='idx_accounts_user_branch_role')],
-                'constraints': [models.UniqueConstraint(fields=('username',), name='accounts_user_username_once', violation_error_message='Somebody has this username already.'), models.CheckConstraint(condition=models.Q(('username', django.db.models.functions.text.Lower('username')), models.Q(('username', ''), _negated=True)), name='accounts_user_username_lower', violation_error_message='Write the username in small letters.'), models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='accounts_user_name_given'), models.CheckConstraint(condition=models.Q(('role__in', ['cre', 'ps', 'branch_head', 'receptionist', 'supervisor'])), name='accounts_user_role_known'), models.CheckConstraint(condition=models.Q(models.Q(('role__in', ['ps', 'branch_head', 'receptionist']), _negated=True), ('branch__isnull', False), _connector='OR'), name='accounts_user_branch_given', violation_error_message='A PS, a branch head and a receptionist need a branch.')],
+                "db_table": "accounts_user",
+                "ordering": ["name"],
+                "indexes": [models.Index(fields=["branch", "role"], name="idx_accounts_user_branch_role")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("username",),
+                        name="accounts_user_username_once",
+                        violation_error_message="Somebody has this username already.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("username", django.db.models.functions.text.Lower("username")),
+                            models.Q(("username", ""), _negated=True),
+                        ),
+                        name="accounts_user_username_lower",
+                        violation_error_message="Write the username in small letters.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="accounts_user_name_given"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["cre", "ps", "branch_head", "receptionist", "supervisor"])),
+                        name="accounts_user_role_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("role__in", ["ps", "branch_head", "receptionist"]), _negated=True),
+                            ("branch__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="accounts_user_branch_given",
+                        violation_error_message="A PS, a branch head and a receptionist need a branch.",
+                    ),
+                ],
             },
         ),
     ]

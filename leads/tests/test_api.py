@@ -147,9 +147,7 @@ def test_everything_wrong_is_told_at_once(asha: Client) -> None:
 
 @pytest.mark.parametrize("name", ["kiran", "KIRAN", "Kiran", "id"])
 @pytest.mark.parametrize("branch", ["attapur", "ATTAPUR", "id", ""])
-def test_people_and_branches_are_known_by_name_or_id(
-    cast: Cast, asha: Client, name: str, branch: str
-) -> None:
+def test_people_and_branches_are_known_by_name_or_id(cast: Cast, asha: Client, name: str, branch: str) -> None:
     response = post(
         asha,
         ps_name=str(cast.kiran.pk) if name == "id" else name,
@@ -160,9 +158,7 @@ def test_people_and_branches_are_known_by_name_or_id(
     assert (lead.ps, lead.branch) == (cast.kiran, cast.attapur)
 
 
-def test_a_name_that_two_ps_share_is_refused_unless_the_branch_tells_them_apart(
-    cast: Cast, asha: Client
-) -> None:
+def test_a_name_that_two_ps_share_is_refused_unless_the_branch_tells_them_apart(cast: Cast, asha: Client) -> None:
     User.objects.filter(pk__in=[cast.kiran.pk, cast.sunil.pk]).update(name="S. Rao")
     assert post(asha, ps_name="s. rao", branch="MALAKPET").status_code == 201
     assert LeadMaster.objects.get().ps == cast.sunil
@@ -180,9 +176,7 @@ def test_a_branch_a_ps_and_a_source_made_just_now_are_known_at_once(cast: Cast, 
     assert response.json()["uid"].startswith("R-")
 
 
-def test_a_ps_on_leave_is_refused_although_the_directory_remembers_otherwise(
-    cast: Cast, asha: Client
-) -> None:
+def test_a_ps_on_leave_is_refused_although_the_directory_remembers_otherwise(cast: Cast, asha: Client) -> None:
     post(asha)
     User.objects.filter(pk=cast.kiran.pk).update(available=False)
     response = post(asha)
@@ -196,9 +190,7 @@ def test_a_status_is_known_by_any_former_spelling(asha: Client) -> None:
 
 
 def test_a_closing_outcome_drops_a_follow_up_even_one_that_has_passed(asha: Client) -> None:
-    response = post(
-        asha, lead_status="Not Interested", final_status="Lost", follow_up_date="2020-01-01T10:00"
-    )
+    response = post(asha, lead_status="Not Interested", final_status="Lost", follow_up_date="2020-01-01T10:00")
     assert response.status_code == 201
     lead = LeadMaster.objects.get()
     assert (lead.final_status, lead.follow_up_at) == ("Lost", None)

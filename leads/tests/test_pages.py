@@ -189,6 +189,7 @@ def test_a_repeat_shows_the_card_and_an_empty_form(cast: Cast, asha: Client) -> 
     assert "Added to the customer’s open lead" in answer.text
     assert "now from OEM Web" in answer.text
     assert "S••••• L." in answer.text
+    assert 'href="/lead/' not in answer.text, "it is not hers to open"
     assert "98480 12345" not in answer.text
 
 

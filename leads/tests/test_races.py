@@ -99,10 +99,7 @@ def test_a_lead_that_is_closed_meanwhile_leaves_nobody_without_an_answer(cast: C
         leads = LeadMaster.objects.filter(customer_mobile_number=typed.phone)
         assert leads.filter(final_status="Pending").count() <= 1
         repeats = DuplicateLead.objects.filter(lead__in=leads).count()
-        assert (
-            repeats + leads.count() - 1
-            == outcomes(results)[Outcome.REPEAT] + outcomes(results)[Outcome.CREATED]
-        )
+        assert repeats + leads.count() - 1 == outcomes(results)[Outcome.REPEAT] + outcomes(results)[Outcome.CREATED]
         for lead in leads:
             assert lead.enquiries == 1 + lead.repeats.count()
 

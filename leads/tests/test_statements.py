@@ -1,6 +1,5 @@
 """What a save costs, counted where it counts: at the server, which also sees what Django's log does not."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ TRANSACTION = {"BEGIN", "COMMIT"}
 
 
 @pytest.fixture
-def statements() -> Iterator[Any]:
+def statements() -> Any:
     """A function that returns what the server has executed since it was last called, by text."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
@@ -40,7 +39,7 @@ def statements() -> Iterator[Any]:
         return found
 
     since()
-    yield since
+    return since
 
 
 def besides_transaction(executed: list[str]) -> list[str]:
@@ -49,9 +48,7 @@ def besides_transaction(executed: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.CREATED, Outcome.DUPLICATE, Outcome.REPEAT])
-def test_capture_executes_one_statement_besides_begin_and_commit(
-    cast: Cast, statements: Any, outcome: Outcome
-) -> None:
+def test_capture_executes_one_statement_besides_begin_and_commit(cast: Cast, statements: Any, outcome: Outcome) -> None:
     typed = enquiry(ps_id=cast.kiran.pk, branch_id=cast.attapur.pk)
     if outcome != Outcome.CREATED:
         first = "Meta Know" if outcome == Outcome.DUPLICATE else "Meta"
@@ -81,8 +78,6 @@ def test_the_statement_is_prepared_on_the_server(cast: Cast) -> None:
     for _ in range(5):
         capture(enquiry(), cast.asha)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%captured AS (%"]
-        )
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%captured AS (%"])
         assert cursor.fetchone() == (1,)
     assert "captured AS (" in CAPTURE
