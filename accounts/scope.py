@@ -30,14 +30,15 @@ WALK_IN = "walk-in"
 def scope(user: User, paths: ScopePaths) -> Q:
     """The rows that `user` may see: a CRE own leads, a PS leads assigned to them now or before, a branch head the
     branch's, a receptionist the branch's walk-ins, a supervisor everything."""
-    opened = {
+    opened: dict[str, Q] = {
         Role.SUPERVISOR: Q(),
         Role.CRE: Q(**{paths.cre: user.pk}),
         Role.PS: Q(**{paths.ps: user.pk}),
         Role.BRANCH_HEAD: Q(**{paths.branch: user.branch_id}),
         Role.RECEPTIONIST: Q(**{paths.branch: user.branch_id, paths.pipeline: WALK_IN}),
     }
-    return opened[Role(user.role)] if user.is_active else Q(pk__in=[])
+    nothing = Q(pk__in=[])
+    return opened.get(user.role, nothing) if user.is_active else nothing
 
 
 class ScopedQuerySet(QuerySet[M]):
