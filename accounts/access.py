@@ -13,9 +13,10 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 class SignedInRequest(HttpRequest):
-    """A request behind SignInRequiredMiddleware: its user is one of ours."""
+    """A request behind our middleware: its user is one of ours, and `cause` is its id in the log."""
 
     user: User
+    cause: str
 
 
 def roles(*allowed: Role) -> Callable[[View], View]:

@@ -30,6 +30,8 @@ class RequestLogMiddleware:
         request_id = given if GIVEN.fullmatch(given) else uuid.uuid4().hex
         clear_contextvars()
         bind_contextvars(request_id=request_id)
+        # Views hand it on to outbox rows, and so to the workers' log.
+        request.cause = request_id  # type: ignore[attr-defined]
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         if request.path not in QUIET or response.status_code >= 500:

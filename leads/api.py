@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from django.http import JsonResponse
-from structlog.contextvars import get_contextvars
 
 from accounts.access import SignedInRequest, json_post, refusal
 from accounts.models import Role
@@ -13,13 +12,6 @@ from leads.capture import NotAllowed, Outcome, check
 from leads.forms import CheckForm, LeadForm, words
 from leads.models import Channel
 from leads.services import capture_lead
-
-HTTP_STATUS = {Outcome.CREATED: 201, Outcome.REPEAT: 200, Outcome.DUPLICATE: 409, Outcome.INVALID: 422}
-
-
-def cause_of_this() -> str:
-    """The id of the request in the log, which outbox rows carry on to the workers' log."""
-    return str(get_contextvars().get("request_id", ""))
 
 
 @json_post(Role.CRE, Role.SUPERVISOR)
@@ -30,7 +22,7 @@ def add_lead_optimized(request: SignedInRequest) -> JsonResponse:
     if not form.is_valid():
         return _invalid(words(form), started)
     try:
-        captured = capture_lead(form.enquiry(channel=Channel.API, cause=cause_of_this()), request.user)
+        captured = capture_lead(form.enquiry(channel=Channel.API, cause=request.cause), request.user)
     except NotAllowed:
         return refusal("Your role may not do this.", 403)
     if captured.errors:
@@ -48,7 +40,7 @@ def add_lead_optimized(request: SignedInRequest) -> JsonResponse:
         answer["returning"] = captured.returning
     if captured.card:
         answer["card"] = captured.card.as_json()
-    return JsonResponse(answer, status=HTTP_STATUS[captured.outcome])
+    return JsonResponse(answer, status=wording.HTTP_STATUS[captured.outcome])
 
 
 @json_post(Role.CRE, Role.SUPERVISOR)

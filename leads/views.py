@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
-from structlog.contextvars import get_contextvars
 
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
@@ -28,7 +27,6 @@ from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
 
-HTTP_STATUS = {Outcome.CREATED: 201, Outcome.REPEAT: 200, Outcome.DUPLICATE: 409, Outcome.INVALID: 422}
 REPEATS_SHOWN = 10
 REPEATS_FOR = timedelta(days=14)
 
@@ -50,9 +48,8 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
     form = LeadForm(request.POST)
     if not form.is_valid():
         return _desk(request, form, status=422)
-    cause = str(get_contextvars().get("request_id", ""))
     try:
-        captured = capture_lead(form.enquiry(channel=Channel.DESK, cause=cause), request.user)
+        captured = capture_lead(form.enquiry(channel=Channel.DESK, cause=request.cause), request.user)
     except NotAllowed as error:
         raise PermissionDenied from error
     if captured.errors:
@@ -66,7 +63,7 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         "remark": form.cleaned_data["remark"],
     }
     kept = captured.outcome == Outcome.DUPLICATE
-    return _desk(request, form if kept else _empty_form(), status=HTTP_STATUS[captured.outcome], **context)
+    return _desk(request, form if kept else _empty_form(), status=wording.HTTP_STATUS[captured.outcome], **context)
 
 
 def _empty_form(phone: str = "") -> LeadForm:

@@ -3,6 +3,7 @@
 from leads.capture import Captured, Outcome
 from leads.card import Card
 
+HTTP_STATUS = {Outcome.CREATED: 201, Outcome.REPEAT: 200, Outcome.DUPLICATE: 409, Outcome.INVALID: 422}
 SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
 
 
