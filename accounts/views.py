@@ -40,6 +40,11 @@ class SignIn(views.LoginView):
             return render(request, "trouble.html", {"message": SIGNED_OUT, "status": 401}, status=401)
         return super().dispatch(request, *args, **kwargs)
 
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Where `next` leads; not to this page itself, which would lead on for ever."""
+        url = super().get_redirect_url()
+        return "" if url.split("?")[0] == self.request.path else url
+
 
 class ChangePassword(views.PasswordChangeView):
     form_class = ChangePasswordForm

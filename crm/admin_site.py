@@ -1,7 +1,12 @@
 """The supervisors' admin: Django's own, under the desk's name."""
 
+from typing import Any
+
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 
 class DeskAdminSite(AdminSite):
@@ -10,6 +15,8 @@ class DeskAdminSite(AdminSite):
     index_title = "Supervision"
     site_url = "/"
 
-
-class DeskAdminConfig(AdminConfig):
-    default_site = "crm.admin_site.DeskAdminSite"
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is one door, which locks; who has come in and may not be here gets the 403 page."""
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))

@@ -129,7 +129,7 @@ def email() -> dict[str, Any]:
     if not parts.hostname:
         raise ImproperlyConfigured("EMAIL_URL names no server: write smtp+tls://user:password@host:587.")
     return {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_BACKEND": "followups.mail.TellingBackend",
         "EMAIL_HOST": parts.hostname,
         "EMAIL_PORT": parts.port or {"smtp": 25, "smtp+tls": 587, "smtps": 465}[parts.scheme],
         "EMAIL_HOST_USER": unquote(parts.username or ""),

@@ -1,14 +1,21 @@
 """Trouble in words: what a person or a program gets when the database is away, or a form has lost its token."""
 
+import sys
 from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from structlog.stdlib import get_logger
 
 log = get_logger(__name__)
 BUSY = "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
+UNREADABLE = "This could not be read: it is too large, or not a form. Nothing was saved."
+BROKEN = (
+    "The desk could not do this, and the reason is written down. Try again; if it happens twice, tell a supervisor."
+)
+TROUBLE = (OperationalError, InterfaceError)
 LOST_TOKEN = "This form is out of date: it was open across a sign-in or a sign-out. Load the page again."  # noqa: S105
 
 
@@ -22,20 +29,43 @@ class DatabaseTroubleMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, OperationalError | InterfaceError):
+        if not isinstance(exception, TROUBLE):
             return None
-        log.error("database trouble", error=str(exception).strip(), path=request.path)
-        response = say(request, BUSY, 503)
-        response["Retry-After"] = "2"
-        return response
+        return _busy(request, exception)
+
+
+def _busy(request: HttpRequest, error: BaseException) -> HttpResponse:
+    log.error("database trouble", error=str(error).strip(), path=request.path)
+    response = say(request, BUSY, 503)
+    response["Retry-After"] = "2"
+    return response
+
+
+# Django's own handlers look at the form's token, which fails again where reading the form was the trouble.
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return say(request, UNREADABLE, 400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What nobody has foreseen; and a database that is away before a view is reached."""
+    error = sys.exc_info()[1]
+    if isinstance(error, TROUBLE):
+        return _busy(request, error)
+    if _answers_json(request):
+        return say(request, BROKEN, 500)
+    return HttpResponseServerError(render_to_string("500.html"))
 
 
 def say(request: HttpRequest, message: str, status: int) -> HttpResponse:
     """`message` as JSON where the address answers JSON or the caller asked for it, else as a page."""
-    match = request.resolver_match
-    if getattr(match and match.func, "answers_json", False):
+    if _answers_json(request):
         return JsonResponse({"success": False, "message": message}, status=status)
     return render(request, "trouble.html", {"message": message, "status": status}, status=status)
+
+
+def _answers_json(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return bool(getattr(match and match.func, "answers_json", False))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -29,7 +29,7 @@ if not HTTPS and not environment.is_loopback(SITE_HOST):
 
 # --- What it is made of -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "crm.admin_site.DeskAdminConfig",
+    "crm.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

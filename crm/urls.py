@@ -12,6 +12,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "crm.errors.bad_request"
+handler500 = "crm.errors.server_error"
+
 if settings.DEBUG:
     from debug_toolbar.toolbar import debug_toolbar_urls
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from structlog.stdlib import get_logger
@@ -78,7 +78,11 @@ def _send_all(rows: list[Outbox]) -> int:
             row = rows.pop(0)
             try:
                 sent += _send(row, line)
-            except MailTrouble as trouble:
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                # Whatever is wrong with this mail, the others shall not wait for it.
+                trouble = error if isinstance(error, MailTrouble) else MailTrouble(repr(error), permanent=True)
                 _failed(row, trouble)
                 if trouble.away:
                     cache.set(AWAY, True, AWAY_SECONDS)

@@ -1,12 +1,14 @@
 """The mails of the desk, and the only place that speaks SMTP."""
 
 import smtplib
-from email.utils import formataddr
+from collections.abc import Sequence
+from email.utils import formataddr, parseaddr
 from types import TracebackType
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.smtp import EmailBackend
 from django.template.loader import render_to_string
 
 from accounts.models import Role, User
@@ -20,6 +22,30 @@ class MailTrouble(Exception):
         super().__init__(reason)
         self.permanent = permanent
         self.away = away
+
+
+class _Telling:
+    """smtplib returns the addresses that a server refused while it took others; Django drops that answer."""
+
+    refused: dict[str, tuple[int, bytes]]
+
+    def sendmail(self, *args: Any, **kwargs: Any) -> dict[str, tuple[int, bytes]]:
+        self.refused = super().sendmail(*args, **kwargs)  # type: ignore[misc]
+        return self.refused
+
+
+class _TellingSMTP(_Telling, smtplib.SMTP): ...
+
+
+class _TellingSMTPS(_Telling, smtplib.SMTP_SSL): ...
+
+
+class TellingBackend(EmailBackend):
+    """Django's SMTP backend, with a connection that remembers who was refused."""
+
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return _TellingSMTPS if self.use_ssl else _TellingSMTP
 
 
 class Line:
@@ -49,6 +75,10 @@ class Line:
         except (smtplib.SMTPException, OSError) as error:
             self._hang_up()
             raise _trouble(error) from error
+        refused = getattr(getattr(self._connection, "connection", None), "refused", {})
+        missed = {address: answer for address, answer in refused.items() if _is_among(address, message.to)}
+        if missed:
+            raise _trouble(smtplib.SMTPRecipientsRefused(missed))
 
     def _hang_up(self) -> None:
         try:
@@ -68,6 +98,10 @@ def _trouble(error: smtplib.SMTPException | OSError) -> MailTrouble:
             said = f"{error.smtp_code} {_text(error.smtp_error)}"
             return MailTrouble(f"The mail server refused: {said}", permanent=error.smtp_code >= 500)
     return MailTrouble(f"The mail server did not answer: {error!r}")
+
+
+def _is_among(address: str, people: Sequence[str]) -> bool:
+    return address in {parseaddr(person)[1] for person in people}
 
 
 def _text(said: bytes | str) -> str:
@@ -106,6 +140,10 @@ def branch_heads(branch_id: int | None) -> list[User]:
     return list(heads.exclude(email=""))
 
 
+def _address(person: User) -> str:
+    return formataddr((" ".join(person.name.split()), person.email))
+
+
 def _letter(
     row: Outbox,
     template: str,
@@ -119,8 +157,8 @@ def _letter(
     message = EmailMultiAlternatives(
         subject=" ".join(subject.split()),
         body=render_to_string(f"mail/{template}.txt", context),
-        to=[formataddr((person.name, person.email)) for person in to],
-        cc=[formataddr((person.name, person.email)) for person in cc or []],
+        to=[_address(person) for person in to],
+        cc=[_address(person) for person in cc or []],
         # The same however often it is tried, so that a mail sent twice is known for one.
         headers={"Message-ID": f"<outbox-{row.pk}@{settings.SITE_HOST}>"},
     )

@@ -67,7 +67,8 @@ def _record_alone(lead: int) -> int:
 def _record(leads: Collection[int]) -> int:
     """In the caller's transaction: all waiting attempts of those leads that can be locked."""
     locked = _lock(leads)
-    rows = list(Waiting.filter(lead_id__in=locked).order_by("id"))
+    # All of them but those that were set back: a row that cannot be read does not hold its lead's others back.
+    rows = list(Waiting.filter(lead_id__in=locked, not_before__lte=timezone.now()).order_by("id"))
     if not rows:
         return 0
     CallAttempt.objects.bulk_create(_number(rows, _last_numbers(locked)))
@@ -134,8 +135,20 @@ def _count(leads: Collection[int]) -> None:
 
 
 def _set_back(lead: int, error: Exception) -> None:
-    """A broken row is tried again later and at last given up, where a supervisor sees it."""
+    """What cannot be recorded is tried again later and at last given up, where a supervisor sees it.
+
+    That is the rows which cannot be read, or else all of the lead's that are due.
+    """
     log.error("call attempt not recorded", lead=lead, error=repr(error))
-    waiting = Waiting.filter(lead_id=lead)
-    waiting.update(tries=F("tries") + 1, last_error=repr(error)[:500], not_before=timezone.now() + RETRY_AFTER)
-    waiting.filter(tries__gte=MOST_TRIES).update(state=State.DEAD)
+    due = list(Waiting.filter(lead_id=lead, not_before__lte=timezone.now()))
+    broken = [row.pk for row in due if not _can_be_read(row)] or [row.pk for row in due]
+    rows = Outbox.objects.filter(pk__in=broken)
+    rows.update(tries=F("tries") + 1, last_error=repr(error)[:500], not_before=timezone.now() + RETRY_AFTER)
+    rows.filter(tries__gte=MOST_TRIES).update(state=State.DEAD)
+
+
+def _can_be_read(row: Outbox) -> bool:
+    try:
+        return Call.from_payload(row.payload).contacted in (True, False)
+    except BROKEN:
+        return False

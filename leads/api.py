@@ -8,7 +8,7 @@ from django.http import JsonResponse
 from accounts.access import SignedInRequest, json_post, refusal
 from accounts.models import Role
 from leads import wording
-from leads.capture import NotAllowed, Outcome, check
+from leads.capture import NotAllowed, Outcome, check, saved_before
 from leads.forms import CheckForm, LeadForm, words
 from leads.models import Channel
 from leads.services import capture_lead
@@ -19,10 +19,11 @@ def add_lead_optimized(request: SignedInRequest) -> JsonResponse:
     """Captures a lead: 201 created, 200 repeat, 409 duplicate, 422 with `errors` per field."""
     started = time.perf_counter()
     form = LeadForm(request.POST)
-    if not form.is_valid():
+    captured = None if form.is_valid() else saved_before(*form.identity(), request.user)
+    if captured is None and form.errors:
         return _invalid(words(form), started)
     try:
-        captured = capture_lead(form.enquiry(channel=Channel.API, cause=request.cause), request.user)
+        captured = captured or capture_lead(form.enquiry(channel=Channel.API, cause=request.cause), request.user)
     except NotAllowed:
         return refusal("Your role may not do this.", 403)
     if captured.errors:

@@ -7,8 +7,10 @@ Whether a phone has an open lead is decided by the partial unique index of lead_
 import json
 import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
@@ -119,7 +121,8 @@ repeats AS (
 CARD = """
        shown.uid, shown.customer_name, shown.customer_mobile_number, shown.source, shown.sub_source,
        shown.lead_status, shown.final_status, shown.created_at, shown.last_contact_at,
-       owner.name AS owner, branch.name AS branch, seller.name AS ps"""
+       CASE WHEN owner.is_active THEN owner.name END AS owner, branch.name AS branch,
+       CASE WHEN seller.is_active THEN seller.name END AS ps"""
 CARD_JOINS = f"""
   LEFT JOIN {BRANCH} AS branch ON branch.id = shown.branch_id
   LEFT JOIN {PERSON} AS seller ON seller.id = shown.ps_id"""
@@ -150,14 +153,16 @@ facts AS (
            CASE WHEN leads.replayed_id IS NOT NULL THEN 'created'
                 WHEN repeats.replayed_id IS NOT NULL THEN 'repeat' END AS replayed,
            leads.recent + repeats.recent AS recent,
-           people.may_capture, people.is_cre, typed.ps_id IS NULL OR people.ps_takes_leads AS ps_takes_leads
+           people.may_capture, people.is_cre, typed.ps_id IS NULL OR people.ps_takes_leads AS ps_takes_leads,
+           typed.branch_id IS NULL
+               OR EXISTS (SELECT FROM {BRANCH} WHERE id = typed.branch_id AND is_active) AS branch_is_open
       FROM typed CROSS JOIN leads CROSS JOIN repeats CROSS JOIN people
 ),
 captured AS (  -- a rival who commits the same phone first is locked and shows itself: its row is not fresh
     INSERT INTO {LEAD} ({_columns(LeadMaster)})
     SELECT {_columns(LeadMaster, "typed.", previous_id="facts.earlier_id")}
       FROM typed CROSS JOIN facts
-     WHERE facts.may_capture AND facts.ps_takes_leads
+     WHERE facts.may_capture AND facts.ps_takes_leads AND facts.branch_is_open
        AND facts.replayed_id IS NULL AND facts.open_id IS NULL AND facts.just_closed_id IS NULL
     ON CONFLICT (customer_mobile_number) WHERE final_status = 'Pending'
     DO UPDATE SET enquiries = {LEAD}.enquiries
@@ -221,7 +226,8 @@ queued AS (
       FROM work CROSS JOIN jsonb_populate_record(NULL::{OUTBOX}, %(outbox)s::jsonb) AS blank
     RETURNING id
 )
-SELECT facts.may_capture, facts.replayed, facts.open_id, facts.asked_before, facts.earlier_uid AS returning,
+SELECT facts.may_capture, facts.branch_is_open, facts.replayed,
+       facts.open_id, facts.asked_before, facts.earlier_uid AS returning,
        captured.id AS captured_id, captured.fresh, repeated.id AS repeated_id,
        coalesce(asked_again.cre_id, shown.cre_id) AS cre_id,
        coalesce(asked_again.enquiries, shown.enquiries) AS enquiries,
@@ -284,9 +290,29 @@ def check(phone: str, pair: tuple[str, str] | None, reader: User) -> Captured:
     return replace(found, pair=" ".join(pair or ()), milliseconds=(time.perf_counter() - started) * 1000)
 
 
+def saved_before(request_id: UUID | None, phone: str, actor: User) -> Captured | None:
+    """What became of this form when `actor` sent it for `phone` (E.164) within a day, if anything did.
+
+    `capture` looks by itself; this is for a form that has become invalid since, as times pass and people leave.
+    """
+    if request_id is None or not phone:
+        return None
+    since = timezone.now() - timedelta(hours=24)
+    same = {"request_id": request_id, "customer_mobile_number": phone, "created_by": actor, "created_at__gt": since}
+    if lead := LeadMaster.objects.filter(**same).first():
+        return Captured(Outcome.CREATED, lead.uid, replayed=True)
+    if repeat := DuplicateLead.objects.filter(**same).select_related("lead").first():
+        known = check(phone, (repeat.source, repeat.sub_source), actor)
+        if known.card:
+            return replace(known, outcome=Outcome.REPEAT, replayed=True)
+    return None
+
+
 def _capture(enquiry: Enquiry, actor: User) -> Captured:
     records = Records(enquiry, actor)
     parameters = records.as_json()
+    if enquiry.call.closes:
+        _one_at_a_time(enquiry.phone)
     for statements in range(1, ROUNDS + 1):  # noqa: B007 - how many it took is told
         row = _fetch(CAPTURE, parameters)
         if not _rival_was_first(row):
@@ -295,30 +321,28 @@ def _capture(enquiry: Enquiry, actor: User) -> Captured:
         # now; only a lead that was closed meanwhile may be followed by another rival's new one.
     else:
         raise RuntimeError("A rival was first, again and again.")
-    if not row["may_capture"]:
-        raise NotAllowed
-    if row["replayed"]:
-        return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True, statements=statements)
     if row["fresh"]:
         if enquiry.call.closes:
             _close(records.lead, row["captured_id"], enquiry)
-            statements += 1
-        return Captured(
-            Outcome.CREATED,
-            records.lead.uid,
-            returning=row["returning"] or "",
-            own=True,
-            statements=statements,
-        )
+            statements += 2  # this one, and the lock
+        returning = row["returning"] or ""
+        return Captured(Outcome.CREATED, records.lead.uid, own=True, returning=returning, statements=statements)
+    return replace(_answer(row, actor), statements=statements)
+
+
+def _answer(row: dict[str, Any], actor: User) -> Captured:
+    """What the statement's row says where it made no lead."""
+    if not row["may_capture"]:
+        raise NotAllowed
+    if row["replayed"]:
+        return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True)
     if row["repeated_id"]:
-        return replace(_known(Outcome.REPEAT, row, actor), statements=statements)
+        return _known(Outcome.REPEAT, row, actor)
     if row["uid"]:
-        return replace(_known(Outcome.DUPLICATE, row, actor), statements=statements)
-    return Captured(
-        Outcome.INVALID,
-        errors={"ps_name": "This PS takes no new leads at this branch: choose another."},
-        statements=statements,
-    )
+        return _known(Outcome.DUPLICATE, row, actor)
+    if not row["branch_is_open"]:
+        return Captured(Outcome.INVALID, errors={"branch": "This branch is closed: choose another."})
+    return Captured(Outcome.INVALID, errors={"ps_name": "This PS takes no new leads at this branch: choose another."})
 
 
 def _rival_was_first(row: dict[str, Any]) -> bool:
@@ -337,6 +361,12 @@ def _known(outcome: Outcome, row: dict[str, Any], reader: User) -> Captured:
     own = row["cre_id"] == reader.pk
     shown = card(row, full=own or reader.role == Role.SUPERVISOR) if row["uid"] else None
     return Captured(outcome, row["uid"] or "", shown, own=own, returning=row["returning"] or "")
+
+
+def _one_at_a_time(phone: str) -> None:
+    """A lead that is closed at once leaves no open row for rivals to meet: they wait here, and then see it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [phone])
 
 
 def _close(lead: LeadMaster, pk: int, enquiry: Enquiry) -> None:

@@ -2,8 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -18,6 +19,8 @@ from leads.records import Enquiry
 from leads.sources import Sources, sources
 
 DIRECTION_MARKS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# Hangul fillers: letters by their kind, and invisible.
+BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 GRACE = timedelta(minutes=2)
 FARTHEST = timedelta(days=366)
 
@@ -25,7 +28,8 @@ FARTHEST = timedelta(days=366)
 def refuse_control_characters(text: str) -> None:
     """Raises ValidationError for what cannot be typed and would garble a list or a mail. Line breaks are fine."""
     for character in text:
-        if character in DIRECTION_MARKS or (unicodedata.category(character) == "Cc" and character not in "\r\n\t"):
+        kind = unicodedata.category(character)
+        if character in DIRECTION_MARKS or kind == "Cs" or (kind == "Cc" and character not in "\r\n\t"):
             raise ValidationError("This has a character in it that cannot be shown: type it again.")
 
 
@@ -39,6 +43,16 @@ class Words(forms.CharField):
         text = str(super().to_python(value))
         refuse_control_characters(text)
         return " ".join(text.split())
+
+
+class Name(Words):
+    """A name that can be seen in a list, and clicked on."""
+
+    def clean(self, value: Any) -> str:
+        name = str(super().clean(value))
+        if not any(character.isalnum() and character not in BLANK_LETTERS for character in name):
+            raise ValidationError("Type a name with letters in it.")
+        return name
 
 
 class Lines(forms.CharField):
@@ -58,7 +72,9 @@ class PhoneField(forms.CharField):
     widget = forms.TextInput(attrs={"type": "tel", "inputmode": "tel", "autocomplete": "off"})
 
     def clean(self, value: Any) -> str:
-        found = phone.normalise(str(value or ""))
+        typed = str(value or "")
+        refuse_control_characters(typed)
+        found = phone.normalise(typed)
         if found.problem:
             raise ValidationError(found.problem)
         return found.e164
@@ -79,7 +95,8 @@ class MomentField(forms.DateTimeField):
             raise ValidationError("This time has passed: choose one to come.")
         if moment > now + FARTHEST:
             raise ValidationError("This is more than a year ahead: choose a nearer time.")
-        return moment
+        # PostgreSQL does not read every offset that ISO 8601 allows.
+        return moment.astimezone(UTC)
 
 
 class PairForm(forms.Form):
@@ -144,7 +161,7 @@ class LeadForm(PairForm):
     """A new enquiry, from the page or from a program: the same fields, the same rules."""
 
     customer_mobile_number = PhoneField(label="Phone number", max_length=phone.LONGEST)
-    customer_name = Words(
+    customer_name = Name(
         label="Customer’s name",
         max_length=100,
         missing="Type the customer’s name.",
@@ -272,6 +289,10 @@ class LeadForm(PairForm):
         branch_id = people.branch_id(branch) if branch else None
         seller = people.seller(ps, branch_id) if ps else None
         return branch_id, seller.id if seller else None
+
+    def identity(self) -> tuple[UUID | None, str]:
+        """By which a form that was sent before is known, as far as it could be read: request id and phone."""
+        return self.cleaned_data.get("request_id"), self.cleaned_data.get("customer_mobile_number", "")
 
     # --- Results --------------------------------------------------------------------------------------------------
 

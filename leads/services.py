@@ -1,6 +1,7 @@
 """What can be done with a lead: one function a verb, one transaction each. Every door calls these."""
 
 import uuid
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -45,6 +46,8 @@ def tell_owner(*, uid: str, phone: str, remark: str, actor: User) -> LeadMaster 
         )
         if lead is None:
             return None
+        if _told_just_now(lead, actor, remark):
+            return lead
         repeat = DuplicateLead.objects.create(
             lead=lead,
             customer_mobile_number=lead.customer_mobile_number,
@@ -66,3 +69,10 @@ def tell_owner(*, uid: str, phone: str, remark: str, actor: User) -> LeadMaster 
         )
     log.info("owner told", uid=uid)
     return lead
+
+
+def _told_just_now(lead: LeadMaster, actor: User, remark: str) -> bool:
+    """Whether this is a second click: the same person, the same words, within five minutes."""
+    since = timezone.now() - timedelta(minutes=5)
+    same = {"channel": Channel.TOLD, "created_by": actor, "remark": remark, "created_at__gt": since}
+    return lead.repeats.filter(**same).exists()

@@ -8,10 +8,10 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
@@ -19,13 +19,14 @@ from accounts.models import Role, User
 from followups import catalogue
 from followups.paging import page
 from leads import wording
-from leads.capture import Captured, NotAllowed, Outcome, check
+from leads.capture import Captured, NotAllowed, Outcome, check, saved_before
 from leads.find import find, for_list
 from leads.forms import CheckForm, LeadForm, TellForm
 from leads.models import Channel, DuplicateLead, LeadMaster
 from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
+from leads.uid import search_key
 
 REPEATS_SHOWN = 10
 REPEATS_FOR = timedelta(days=14)
@@ -39,6 +40,7 @@ def _by_htmx(request: HttpRequest) -> bool:
 # --- Adding a lead ------------------------------------------------------------------------------------------
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles(Role.CRE, Role.SUPERVISOR)
 def add_lead(request: SignedInRequest) -> HttpResponse:
     """The form; posted, what became of the enquiry, above an empty form for the next caller."""
@@ -46,10 +48,11 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         return _desk(request, _empty_form(request.GET.get("phone", "")), fresh=True)
     started = time.perf_counter()
     form = LeadForm(request.POST)
-    if not form.is_valid():
+    captured = None if form.is_valid() else saved_before(*form.identity(), request.user)
+    if captured is None and form.errors:
         return _desk(request, form, status=422)
     try:
-        captured = capture_lead(form.enquiry(channel=Channel.DESK, cause=request.cause), request.user)
+        captured = captured or capture_lead(form.enquiry(channel=Channel.DESK, cause=request.cause), request.user)
     except NotAllowed as error:
         raise PermissionDenied from error
     if captured.errors:
@@ -60,7 +63,7 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         "message": wording.message(captured),
         "milliseconds": (time.perf_counter() - started) * 1000,
         "enquiry_phone": form.cleaned_data["customer_mobile_number"],
-        "remark": form.cleaned_data["remark"],
+        "remark": form.cleaned_data.get("remark", ""),
     }
     kept = captured.outcome == Outcome.DUPLICATE
     return _desk(request, form if kept else _empty_form(), status=wording.HTTP_STATUS[captured.outcome], **context)
@@ -106,6 +109,7 @@ def known(request: SignedInRequest) -> HttpResponse:
     return render(request, "leads/_known.html", context)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles(Role.CRE, Role.SUPERVISOR)
 def tell(request: SignedInRequest) -> HttpResponse:
     """A customer of a colleague called: says so to the lead's owner."""
@@ -193,7 +197,10 @@ def search(request: SignedInRequest) -> HttpResponse:
 def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
     """A lead and what happened to it. While something waits the page asks again, and gets 204 without news."""
     people = ("branch", "cre", "ps", "created_by")
-    lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=uid)
+    key = search_key(uid)
+    if key is None:
+        raise Http404
+    lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=key)
     told = story(lead)
     if _by_htmx(request) and request.GET.get("seen") == f"{told.digest}-{told.refresh}":
         return HttpResponse(status=204)

@@ -183,7 +183,7 @@ def test_an_outcome_that_closes_makes_a_closed_lead_without_follow_up_or_mail(
     typed = enquiry(status=status, ps_id=cast.kiran.pk, branch_id=cast.attapur.pk)
     captured = capture(typed, cast.asha)
     lead, followup = LeadMaster.objects.get(), PSFollowup.objects.get()
-    assert (captured.outcome, captured.statements) == (Outcome.CREATED, 2)
+    assert (captured.outcome, captured.statements) == (Outcome.CREATED, 3)
     assert (lead.lead_status, lead.final_status, lead.lost_reason) == (status, final, reason)
     assert (lead.won_at or lead.lost_at) == lead.created_at == lead.first_call_at
     assert (followup.closed_at, followup.final_status) == (lead.created_at, final)
