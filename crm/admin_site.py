@@ -3,10 +3,9 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
 
 
 class DeskAdminSite(AdminSite):
@@ -16,7 +15,7 @@ class DeskAdminSite(AdminSite):
     site_url = "/"
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """There is one door, which locks; who has come in and may not be here gets the 403 page."""
-        if request.user.is_authenticated:
-            raise PermissionDenied
-        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+        """There is one door, the desk's, which locks; who has come in by it and may not be here gets the 403 page."""
+        if self.has_permission(request):
+            return redirect("admin:index")
+        raise PermissionDenied

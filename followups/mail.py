@@ -101,7 +101,7 @@ def _trouble(error: smtplib.SMTPException | OSError) -> MailTrouble:
 
 
 def _is_among(address: str, people: Sequence[str]) -> bool:
-    return address in {parseaddr(person)[1] for person in people}
+    return parseaddr(address)[1] in {parseaddr(person)[1] for person in people}
 
 
 def _text(said: bytes | str) -> str:

@@ -58,3 +58,69 @@ def test_a_request_gets_an_id_that_its_outbox_rows_carry_on(cast: Cast, client: 
     lead = LeadMaster.objects.get()
     assert {row.payload["cause"] for row in lead.outbox.all()} == {"proxy-12345678"}
     assert client.get("/healthz", headers={"X-Request-ID": "bad id\n"})["X-Request-ID"] != "bad id\n"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded; charset=latin-1", "multipart/form-data"])
+def test_what_cannot_be_read_is_400_in_words(cast: Cast, kind: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(cast.asha)
+    client.cookies["csrftoken"] = "a" * 32
+    response = client.post("/add_lead_optimized", data=b"a=1", content_type=kind)
+    assert (response.status_code, response.json()["success"]) == (400, False)
+    response = client.post("/add_lead", data=b"a=1", content_type=kind)
+    assert response.status_code == 400
+    assert "could not be read" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_too_large_is_400_in_words(cast: Cast, client: Client) -> None:
+    client.force_login(cast.asha)
+    response = client.post("/add_lead_optimized", fields(remark="x" * 1_000_000))
+    assert (response.status_code, response.json()["success"]) == (400, False)
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_away_before_the_view_is_503_too(cast: Cast) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(cast.asha)
+    with patch("accounts.signed_in.SignedInBackend.get_user", side_effect=OperationalError("gone")):
+        response = client.post("/add_lead_optimized", fields())
+        page = client.get("/cre_dashboard")
+    assert (response.status_code, response.json()["success"]) == (503, False)
+    assert (page.status_code, page["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.django_db
+def test_what_nobody_has_foreseen_is_500_in_words(cast: Cast) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(cast.asha)
+    with patch("leads.api.capture_lead", side_effect=ZeroDivisionError):
+        response = client.post("/add_lead_optimized", fields())
+    assert (response.status_code, response.json()["success"]) == (500, False)
+    with patch("accounts.scope.ScopedQuerySet.visible_to", side_effect=ZeroDivisionError):
+        page = client.get("/cre_dashboard")
+    assert page.status_code == 500
+    assert "Something broke" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_odd_addresses_are_not_found_and_odd_methods_not_allowed(cast: Cast, client: Client) -> None:
+    client.force_login(cast.asha)
+    lead = make_lead(cast.asha)
+    assert client.get("/lead/%00").status_code == 404
+    assert client.get(f"/lead/{lead.uid}%00").status_code == 404
+    assert client.get(f"/lead/{lead.uid.lower()}").status_code == 200
+    assert client.put("/add_lead").status_code == 405
+    assert client.delete("/add_lead/tell").status_code == 405
+    assert client.get("/login?next=/login").status_code == 302
+
+
+@pytest.mark.django_db
+def test_the_admin_has_no_door_of_its_own(cast: Cast, client: Client) -> None:
+    response = client.post("/admin/login/", {"username": "MEERA", "password": "guess"})
+    assert (response.status_code, response["Location"]) == (302, "/login?next=/admin/login/")
+    client.force_login(cast.asha)
+    assert client.get("/admin/", follow=True).status_code == 403
+    client.force_login(cast.meera)
+    assert client.get("/admin/login/", follow=True).status_code == 200

@@ -1,6 +1,7 @@
 """The mails: who gets them, what stands in them, and what happens when the mail server will not have them."""
 
 import smtplib
+import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -9,6 +10,7 @@ from typing import cast as cast_to
 from unittest.mock import patch
 
 import pytest
+from aiosmtpd.controller import Controller
 from django.core import mail as outbox_of_django
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
@@ -16,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
-from followups import delivery
+from followups import delivery, mail
 from followups.delivery import LAST_RETRY, LEASE, MOST_TRIES, mail_waiting, retry_after
 from followups.models import EmailState, Kind, Outbox, PSFollowup, State
 from leads.capture import capture
@@ -274,3 +276,78 @@ def test_a_colleague_who_tells_the_owner_causes_an_alert_and_a_repeat(cast: Cast
     assert (lead.enquiries, lead.repeats.count()) == (2, 1)
     assert tell_owner(uid=lead.uid, phone="+919999999999", remark="", actor=cast.ravi) is None
     assert lead.repeats.count() == 1
+
+
+def test_a_mail_that_cannot_be_written_holds_no_other_back(cast: Cast) -> None:
+    poison, *sound = [assigned(cast) for _ in range(3)]
+    write = mail.assigned
+
+    def fail_for_poison(row: Outbox, followup: PSFollowup) -> EmailMultiAlternatives:
+        if followup.lead == poison:
+            raise ValueError("no such template")
+        return write(row, followup)
+
+    with patch("followups.delivery.mail.assigned", new=fail_for_poison):
+        assert mail_waiting() == 2
+    (row,) = Outbox.objects.all()
+    assert (row.lead, row.state) == (poison, State.DEAD)
+    assert "no such template" in PSFollowup.objects.get(lead=poison).email_error
+    assert {PSFollowup.objects.get(lead=lead).email_state for lead in sound} == {EmailState.SENT}
+
+
+def test_a_name_of_several_lines_cannot_break_into_the_headers(cast: Cast) -> None:
+    User.objects.filter(pk=cast.kiran.pk).update(name="Kiran\nBcc: everybody@example.com")
+    assigned(cast)
+    assert mail_waiting() == 1
+    assert sent()[0].to == ['"Kiran Bcc: everybody@example.com" <kiran@example.com>']
+
+
+class PickyServer:
+    """Refuses one address at RCPT, and takes the mail for the others."""
+
+    def __init__(self, refuses: str) -> None:
+        self.refuses = refuses
+        self.taken: list[list[str]] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address == self.refuses:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.taken.append(list(envelope.rcpt_tos))
+        return "250 taken"
+
+
+@pytest.mark.parametrize(
+    ("refuses", "state"), [("kiran@example.com", EmailState.FAILED), ("head@example.com", EmailState.SENT)]
+)
+def test_a_ps_whom_the_server_refused_has_not_been_told(
+    cast: Cast, settings: Any, refuses: str, state: EmailState
+) -> None:
+    assigned(cast)
+    server = PickyServer(refuses)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings.EMAIL_BACKEND, settings.EMAIL_PORT = "followups.mail.TellingBackend", port
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        mail_waiting()
+    finally:
+        controller.stop()
+    followup = PSFollowup.objects.get()
+    assert followup.email_state == state
+    assert len(server.taken) == 1
+    assert ("550 no such user" in followup.email_error) is (state == EmailState.FAILED)
+
+
+def test_a_second_click_tells_the_owner_once(cast: Cast) -> None:
+    lead = make_lead(cast.asha)
+    told: dict[str, Any] = {"uid": lead.uid, "phone": lead.customer_mobile_number, "actor": cast.ravi}
+    for _ in range(3):
+        assert tell_owner(remark="Call her at six", **told) == lead
+    assert (lead.repeats.count(), Outbox.objects.count()) == (1, 1)
+    tell_owner(remark="She called again, at seven", **told)
+    assert lead.repeats.count() == 2

@@ -118,6 +118,18 @@ def test_a_broken_row_does_not_hold_other_leads_back_and_is_given_up_at_last(cas
     assert row.state == State.DEAD
 
 
+@pytest.mark.django_db
+def test_a_broken_row_does_not_take_its_leads_good_ones_down_with_it(cast: Cast) -> None:
+    lead = make_lead(cast.asha)
+    leave(lead, cast.asha)
+    broken = leave(lead, cast.asha, lead_status="No such status")
+    leave(lead, cast.asha, "Interested")
+    record_waiting()
+    record_waiting()
+    assert numbers(lead) == ["1/1", "1/2"]
+    assert list(Outbox.objects.all()) == [broken]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_lead_in_other_hands_is_left_for_the_next_nudge(cast: Cast) -> None:
     held, free = make_lead(cast.asha), make_lead(cast.asha)

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Branch, User
 from conftest import Cast
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.tests.factories import phone
@@ -97,6 +97,10 @@ def test_the_same_request_id_gets_the_first_answer_again(asha: Client) -> None:
         ("customer_name", "x" * 101, "100"),
         ("customer_name", "Ram\x07esh", "cannot be shown"),
         ("customer_name", "Ram\u202eesh", "cannot be shown"),
+        ("customer_name", "\u200b", "letters"),
+        ("customer_name", "\u3164", "letters"),
+        ("customer_mobile_number", "\u00009848012345", "cannot be shown"),
+        ("customer_mobile_number", "\u1112\u1161\u11ab" * 14 + "9848012345", "too long"),
         ("customer_mobile_number", "", "phone number"),
         ("customer_mobile_number", "12", "too few"),
         ("customer_mobile_number", "9876543210" * 5, "too long"),
@@ -271,3 +275,38 @@ def test_nobody_who_has_left_saves_a_lead(cast: Cast, asha: Client) -> None:
     assert post(asha).status_code == 401
     assert LeadMaster.objects.count() == 1
     assert not DuplicateLead.objects.exists()
+
+
+def test_an_offset_to_the_second_is_that_moment_too(asha: Client) -> None:
+    soon = (timezone.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
+    assert post(asha, follow_up_date=f"{soon}+23:59:59.999").status_code in {201, 422}
+
+
+def test_a_retry_is_answered_although_its_follow_up_has_passed_meanwhile(asha: Client) -> None:
+    data = fields(request_id=str(uuid.uuid4()))
+    first = asha.post("/add_lead_optimized", data)
+    late = {**data, "follow_up_date": "2020-01-01T10:00"}
+    again = asha.post("/add_lead_optimized", late)
+    assert (again.status_code, again.json()["uid"], again.json()["replayed"]) == (201, first.json()["uid"], True)
+    assert asha.post("/add_lead_optimized", {**late, "request_id": str(uuid.uuid4())}).status_code == 422
+
+    repeat = {**data, "source": "OEM", "subsource": "Web", "request_id": str(uuid.uuid4())}
+    asha.post("/add_lead_optimized", repeat)
+    again = asha.post("/add_lead_optimized", {**repeat, "follow_up_date": "2020-01-01T10:00"})
+    assert (again.status_code, again.json()["outcome"], again.json()["replayed"]) == (200, "repeat", True)
+
+
+@pytest.mark.parametrize("how", ["closed", "deleted"])
+def test_a_branch_that_has_gone_is_refused_although_the_directory_remembers_it(
+    cast: Cast, asha: Client, how: str
+) -> None:
+    empty = Branch.objects.create(name="KOMPALLY")
+    post(asha, branch="KOMPALLY", ps_name="")
+    LeadMaster.objects.update(branch=None)
+    if how == "closed":
+        Branch.objects.filter(pk=empty.pk).update(is_active=False)
+    else:
+        empty.delete()
+    response = post(asha, branch="KOMPALLY", ps_name="")
+    assert response.status_code == 422
+    assert "closed" in response.json()["errors"]["branch"]

@@ -108,3 +108,13 @@ def test_different_numbers_do_not_wait_for_each_other(cast: Cast) -> None:
     results = all_at_once([lambda: capture(enquiry(), cast.asha) for _ in range(20)])
     assert outcomes(results) == {Outcome.CREATED: 20}
     assert len({captured.uid for captured in results}) == 20
+
+
+def test_a_closing_outcome_sent_by_ten_impatient_clicks_is_saved_once_too(cast: Cast) -> None:
+    typed = enquiry(status="Wrong Number", request_id=uuid.uuid4())
+    results = all_at_once([lambda: capture(typed, cast.asha)] * 10)
+    assert Counter(captured.replayed for captured in results) == {False: 1, True: 9}
+    assert LeadMaster.objects.count() == 1
+
+    results = all_at_once([lambda: capture(enquiry(phone=typed.phone, status="Wrong Number"), cast.ravi)] * 5)
+    assert outcomes(results) == {Outcome.DUPLICATE: 5}
