@@ -13,6 +13,10 @@ from followups.catalogue import CALL_BACK as CALL_ME_BACK
 from followups.catalogue import NON_CONTACTS, FinalStatus
 from followups.catalogue import UNTOUCHED as NOT_CALLED
 
+# People's Repeats: how far back they go, and how many stand on the desk.
+REPEATS_FOR = timedelta(days=14)
+REPEATS_SHOWN = 10
+
 OPEN = Q(final_status=FinalStatus.PENDING.value)
 WON = Q(final_status=FinalStatus.WON.value)
 LOST = Q(final_status=FinalStatus.LOST.value)

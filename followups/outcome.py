@@ -26,7 +26,6 @@ class Lead(Protocol):
 
 
 LEAD_FIELDS = tuple(Lead.__annotations__)
-FOLLOWUP_FIELDS = ("closed_at", "final_status", "email_state")
 
 
 def apply(

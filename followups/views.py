@@ -1,6 +1,5 @@
 """The PS's desk: the leads that are theirs to follow up."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
@@ -10,11 +9,10 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, roles
 from accounts.models import Role, User
+from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
 from followups.models import PSFollowup
 from followups.paging import page
 
-REPEATS_SHOWN = 10
-REPEATS_FOR = timedelta(days=14)
 REPEAT = "lead__repeats__"
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.indexes import NamedIndex
 from accounts.scope import ScopedQuerySet, ScopePaths
+from followups.buckets import OPEN
 from followups.catalogue import (
     CODES,
     FRESH,
@@ -26,7 +27,6 @@ from leads import phone
 
 PHONE = r"^\+[1-9][0-9]{5,14}$"
 PERSON: dict[str, Any] = {"on_delete": models.PROTECT, "null": True, "blank": True, "db_index": False}
-OPEN = Q(final_status=FinalStatus.PENDING.value)
 
 
 def _both_or_neither(person: str, time: str) -> Q:

@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -17,6 +16,7 @@ from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role, User
 from followups import catalogue
+from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
 from followups.paging import page
 from leads import wording
 from leads.capture import Captured, NotAllowed, Outcome, check, saved_before
@@ -27,9 +27,6 @@ from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
 from leads.uid import search_key
-
-REPEATS_SHOWN = 10
-REPEATS_FOR = timedelta(days=14)
 
 
 def _by_htmx(request: HttpRequest) -> bool:
