@@ -56,7 +56,8 @@ class Outcome:
     """How a call ended.
 
     `code` is what is stored and shown; `contacted` means that the customer was reached; `implies` is the final status
-    that follows; `suggest_days` is the follow-up that the form proposes; `spellings` are the former programs' words.
+    that follows; `suggest_days` is the follow-up that the form proposes; `hands_over` that the CRE's qualifying call
+    gives the lead to a PS; `asks` what has to be told besides; `spellings` are the former programs' words.
     """
 
     code: str
@@ -65,6 +66,8 @@ class Outcome:
     implies: FinalStatus = FinalStatus.PENDING
     follow_up: FollowUp = FollowUp.OPTIONAL
     suggest_days: int | None = None
+    hands_over: bool = False
+    asks: str = ""
     spellings: tuple[str, ...] = ()
 
     @property
@@ -80,8 +83,10 @@ def _spoke(code: str, *moments: Moment, days: int) -> Outcome:
     return Outcome(code, frozenset(moments), follow_up=FollowUp.REQUIRED, suggest_days=days)
 
 
-def _closed(code: str, final: FinalStatus, *moments: Moment, spellings: tuple[str, ...] = ()) -> Outcome:
-    return Outcome(code, frozenset(moments), implies=final, follow_up=FollowUp.NONE, spellings=spellings)
+def _closed(
+    code: str, final: FinalStatus, *moments: Moment, asks: str = "", spellings: tuple[str, ...] = ()
+) -> Outcome:
+    return Outcome(code, frozenset(moments), implies=final, follow_up=FollowUp.NONE, asks=asks, spellings=spellings)
 
 
 WON, LOST = FinalStatus.WON, FinalStatus.LOST
@@ -110,7 +115,13 @@ OUTCOMES: tuple[Outcome, ...] = (
     _missed("Call Disconnected", CAPTURE, CRE_FIRST, PS),
     _missed("Call not Connected", CRE_LATER, PS),
     # Spoken to, and still deciding.
-    _spoke("Interested", CAPTURE, CRE_FIRST, PS, days=3),
+    Outcome(
+        "Interested",
+        frozenset({CAPTURE, CRE_FIRST, PS}),
+        follow_up=FollowUp.REQUIRED,
+        suggest_days=3,
+        hands_over=True,
+    ),
     Outcome(
         "Customer Visited Experience Centre",
         frozenset({CAPTURE}),
@@ -138,7 +149,7 @@ OUTCOMES: tuple[Outcome, ...] = (
         PS,
         spellings=("Lost to codealer", "Lost to Codealer", "Lost to Co-dealer"),
     ),
-    _closed("Out of Station", LOST, CRE_FIRST, CRE_LATER),
+    _closed("Out of Station", LOST, CRE_FIRST, CRE_LATER, asks="Where does the customer live?"),
     _closed("Finance Rejected", LOST, CRE_LATER, PS),
     _closed("Dropped", LOST, CRE_LATER, PS),
     # Only imports bring it.

@@ -53,7 +53,9 @@ class PSFollowup(models.Model):
     email_state = models.CharField(max_length=10, choices=EmailState.choices, default=EmailState.WAITING)
     email_sent_at = models.DateTimeField(null=True, blank=True)
     email_error = models.TextField(blank=True)
-    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField("got it", null=True, blank=True)
+    # The first call of this PS in which the customer was reached; until then the lead is fresh to them.
+    first_call_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     final_status = models.CharField(max_length=7, choices=FINAL_CHOICES, blank=True)
 
@@ -92,6 +94,20 @@ class PSFollowup(models.Model):
                 condition=Q(closed_at__isnull=True),
                 name="idx_ps_followup_ps_open",
             ),
+            # Reads: the PS's Fresh: given, and not yet spoken to.
+            models.Index(
+                fields=["ps", "-assigned_at", "-id"],
+                condition=Q(closed_at__isnull=True, first_call_at__isnull=True),
+                name="idx_ps_followup_ps_fresh",
+            ),
+            # Reads: what nobody has accepted in time, on the branch head's desk.
+            models.Index(
+                fields=["branch", "assigned_at", "id"],
+                condition=Q(closed_at__isnull=True, accepted_at__isnull=True),
+                name="idx_ps_followup_unaccepted",
+            ),
+            # Reads: a PS's figures, by when leads were given to them.
+            models.Index(fields=["ps", "-assigned_at", "-id"], name="idx_ps_followup_ps_assigned"),
             # Reads: what a PS may see: every lead that was ever theirs.
             models.Index(fields=["ps", "lead"], name="idx_ps_followup_ps_lead"),
             # Reads: the admin's list of one branch, newest first.

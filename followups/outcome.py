@@ -18,6 +18,7 @@ class Lead(Protocol):
     follow_up_at: datetime | None
     first_call_at: datetime | None
     last_contact_at: datetime | None
+    last_attempt_at: datetime | None
     won_at: datetime | None
     lost_at: datetime | None
     enquiries: int
@@ -45,6 +46,7 @@ def apply(
     lead.lead_status = outcome.code
     lead.final_status = outcome.implies.value
     lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
+    lead.last_attempt_at = at
     if outcome.contacted:
         lead.first_call_at = lead.first_call_at or at
         lead.last_contact_at = at

@@ -5,12 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Collate, Upper
 from django.utils import timezone
 
 from accounts.indexes import NamedIndex
 from accounts.scope import ScopedQuerySet, ScopePaths
 from followups.buckets import OPEN
 from followups.catalogue import (
+    CALL_BACK,
     CODES,
     FRESH,
     LOST,
@@ -26,6 +28,8 @@ from followups.catalogue import (
 from leads import phone
 
 PHONE = r"^\+[1-9][0-9]{5,14}$"
+# Names are found by their beginning in any case; in the order of the alphabet's codes a range of them is one scan.
+NAME_KEY = Collate(Upper("customer_name"), "C")
 PERSON: dict[str, Any] = {"on_delete": models.PROTECT, "null": True, "blank": True, "db_index": False}
 
 
@@ -110,6 +114,8 @@ class LeadMaster(models.Model):
     follow_up_at = models.DateTimeField(null=True, blank=True)
     first_call_at = models.DateTimeField("qualifying call", null=True, blank=True)
     last_contact_at = models.DateTimeField(null=True, blank=True)
+    # The last saved call, reached or not: who was tried just now is not tried again.
+    last_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.IntegerField(default=0)
     enquiries = models.IntegerField(default=1)
     priority = models.IntegerField(default=0)
@@ -128,6 +134,9 @@ class LeadMaster(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+    # Who saved last, and the id of that form: sent twice, it is answered twice and saved once.
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
+    saved_request_id = models.UUIDField(null=True, blank=True)
 
     objects = LeadQuerySet.as_manager()
 
@@ -183,6 +192,15 @@ class LeadMaster(models.Model):
                 condition=OPEN | Q(follow_up_at__isnull=True), name="lead_master_closed_has_no_follow_up"
             ),
             models.CheckConstraint(
+                condition=~Q(final_status=FinalStatus.PENDING.value, lead_status=CALL_BACK)
+                | Q(follow_up_at__isnull=False),
+                name="lead_master_call_back_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(lead_status=UNTOUCHED) | Q(last_attempt_at__isnull=False),
+                name="lead_master_called_has_time",
+            ),
+            models.CheckConstraint(
                 condition=Q(ps__isnull=True) | Q(branch__isnull=False), name="lead_master_ps_has_branch"
             ),
             models.CheckConstraint(
@@ -213,39 +231,73 @@ class LeadMaster(models.Model):
             NamedIndex(fields=["cre", "-created_at", "-id"], name="idx_lead_master_cre_name"),
             # Reads: the admin's list of the leads that one PS has, newest first.
             NamedIndex(fields=["ps", "-created_at", "-id"], name="idx_lead_master_ps_name"),
-            # Reads: the CRE's Fresh: untouched, called, call back.
+            # Reads: leads by the beginning of a name, for who sees all of them.
+            models.Index(NAME_KEY, "id", name="idx_lead_name"),
+            # Reads: the CRE's leads by the beginning of a name.
+            models.Index("cre", NAME_KEY, "id", name="idx_lead_cre_customer_name"),
+            # Reads: the CRE's Untouched, newest first.
             models.Index(
-                fields=["cre", "lead_status", "-created_at"],
+                fields=["cre", "lead_status", "-created_at", "-id"],
                 condition=OPEN & Q(first_call_at__isnull=True),
                 name="idx_lead_cre_fresh",
             ),
-            # Reads: the CRE's Today and Overdue, most urgent first.
+            # Reads: the CRE's Called, who was tried longest ago on top.
             models.Index(
-                fields=["cre", "follow_up_at"],
+                fields=["cre", "last_attempt_at", "id"],
+                condition=OPEN & Q(first_call_at__isnull=True, last_attempt_at__isnull=False),
+                name="idx_lead_cre_called",
+            ),
+            # Reads: the CRE's Today, Overdue and Call back, most urgent first.
+            models.Index(
+                fields=["cre", "follow_up_at", "id"],
                 condition=OPEN & Q(follow_up_at__isnull=False),
                 name="idx_lead_cre_due",
             ),
             # Reads: the CRE's Pending, what matters most on top.
             models.Index(
-                fields=["cre", "-priority", "follow_up_at"],
+                fields=["cre", "-priority", "-id"],
                 condition=OPEN & Q(first_call_at__isnull=False),
                 name="idx_lead_cre_pending",
             ),
             # Reads: the CRE's leads that a PS works on.
             models.Index(
-                fields=["cre", "-ps_assigned_at"],
+                fields=["cre", "-ps_assigned_at", "-id"],
                 condition=OPEN & Q(ps__isnull=False),
                 name="idx_lead_cre_with_ps",
             ),
             # Reads: the CRE's Won, latest first.
-            models.Index(fields=["cre", "-won_at"], condition=Q(final_status="Won"), name="idx_lead_cre_won"),
+            models.Index(fields=["cre", "-won_at", "-id"], condition=Q(final_status="Won"), name="idx_lead_cre_won"),
             # Reads: the CRE's Lost, latest first.
-            models.Index(fields=["cre", "-lost_at"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"),
+            models.Index(fields=["cre", "-lost_at", "-id"], condition=Q(final_status="Lost"), name="idx_lead_cre_lost"),
+            # Reads: the team's won leads of some days.
+            models.Index(fields=["-won_at", "cre"], condition=Q(final_status="Won"), name="idx_lead_won"),
             # Reads: the PS's Today and Overdue, most urgent first.
             models.Index(
-                fields=["ps", "follow_up_at"],
+                fields=["ps", "follow_up_at", "id"],
                 condition=OPEN & Q(follow_up_at__isnull=False),
                 name="idx_lead_ps_due",
+            ),
+            # Reads: the PS's Pending, what matters most on top.
+            models.Index(
+                fields=["ps", "-priority", "-id"],
+                condition=OPEN & Q(ps__isnull=False),
+                name="idx_lead_ps_pending",
+            ),
+            # Reads: the PS's Won, latest first.
+            models.Index(fields=["ps", "-won_at", "-id"], condition=Q(final_status="Won"), name="idx_lead_ps_won"),
+            # Reads: the PS's Lost, latest first.
+            models.Index(fields=["ps", "-lost_at", "-id"], condition=Q(final_status="Lost"), name="idx_lead_ps_lost"),
+            # Reads: the PS's test drives, latest first.
+            models.Index(
+                fields=["ps", "-test_drive_at", "-id"],
+                condition=Q(test_drive_at__isnull=False),
+                name="idx_lead_ps_test_drive",
+            ),
+            # Reads: which leads a person has in hand for the next call.
+            models.Index(
+                fields=["next_call_by", "next_call_until"],
+                condition=Q(next_call_by__isnull=False),
+                name="idx_lead_next_call",
             ),
             # Reads: the branch head's and the reception's list, newest first.
             models.Index(fields=["branch", "-created_at", "-id"], name="idx_lead_branch_created"),
@@ -269,6 +321,41 @@ class LeadMaster(models.Model):
     @property
     def pretty_phone(self) -> str:
         return phone.pretty(self.customer_mobile_number)
+
+
+class ChangeQuerySet(ScopedQuerySet["LeadChange"]):
+    paths = ScopePaths(cre="lead__cre", ps="lead__followups__ps", branch="lead__branch", pipeline="lead__pipeline")
+
+
+class LeadChange(models.Model):
+    """What a person changed of a lead other than by a call or an assignment: corrections and reopenings."""
+
+    lead = models.ForeignKey(LeadMaster, models.PROTECT, related_name="changes", db_index=False)
+    field = models.CharField(max_length=40)
+    before = models.TextField(blank=True)
+    after = models.TextField(blank=True)
+    reason = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(default=timezone.now)
+
+    objects = ChangeQuerySet.as_manager()
+
+    class Meta:
+        db_table = "lead_change"
+        ordering = ["-at", "-id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(field=""), name="lead_change_field_given"),
+            models.CheckConstraint(
+                condition=~Q(field="final_status") | ~Q(reason=""), name="lead_change_reopening_has_reason"
+            ),
+        ]
+        indexes = [
+            # Reads: what was changed of a lead, on its page.
+            models.Index(fields=["lead", "-at", "-id"], name="idx_lead_change_lead"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lead_id}: {self.field}"
 
 
 class Channel(models.TextChoices):

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from followups import catalogue
+from followups.catalogue import CALL_BACK, UNTOUCHED
 from leads.models import LeadMaster
 from leads.records import Enquiry
 
@@ -37,6 +38,8 @@ def make_lead(cre: User | None = None, **fields: Any) -> LeadMaster:
     """A lead in the table, without calls or follow-ups; through no service."""
     now = timezone.now()
     number = next(_numbers)
+    called = {"last_attempt_at": now} if fields.get("lead_status", UNTOUCHED) != UNTOUCHED else {}
+    promised = {"follow_up_at": now} if fields.get("lead_status") == CALL_BACK else {}
     return LeadMaster.objects.create(
         **{
             "uid": f"M-{number:05d}-0000000"[:20],
@@ -46,6 +49,8 @@ def make_lead(cre: User | None = None, **fields: Any) -> LeadMaster:
             "sub_source": "Meta Know",
             "cre": cre,
             "cre_assigned_at": cre and now,
+            **called,
+            **promised,
             **fields,
         }
     )
