@@ -54,5 +54,28 @@ def json_post(*allowed: Role) -> Callable[[View], View]:
     return decorate
 
 
+def wants_json(request: HttpRequest) -> bool:
+    """Whether the caller is a program: it prefers JSON to a page."""
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+def page_or_json(*allowed: Role) -> Callable[[View], View]:
+    """A page for these roles, which answers programs in JSON, refusals included."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.role in allowed:
+                return view(request, *args, **kwargs)
+            if wants_json(request):
+                return refusal("Your role may not do this.", 403)
+            raise PermissionDenied
+
+        checked.answers_both = True  # type: ignore[attr-defined]
+        return cast(View, checked)
+
+    return decorate
+
+
 def refusal(message: str, status: int) -> JsonResponse:
     return JsonResponse({"success": False, "message": message}, status=status)

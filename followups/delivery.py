@@ -128,10 +128,21 @@ def _still_true(row: Outbox) -> tuple[Writer | None, PSFollowup | None]:
 
 
 def _alert(row: Outbox) -> Writer | None:
+    if "taken_from" in row.payload:
+        return _taken_over(row)
     repeat = row.lead.repeats.select_related("created_by").filter(pk=row.payload.get("repeat")).first()
     if repeat is None:
         return None
     return lambda: mail.asked_again(row, repeat, _people_of(row))
+
+
+def _taken_over(row: Outbox) -> Writer | None:
+    """For the PS from whom a lead was taken: they shall not call a customer whom a colleague calls now."""
+    former = PSFollowup.objects.select_related("ps").filter(pk=row.payload["taken_from"]).first()
+    present = PSFollowup.objects.open().filter(lead=row.lead).select_related("ps", "branch").first()
+    if former is None or not (former.ps.is_active and former.ps.email) or present is None or present.ps == former.ps:
+        return None
+    return lambda: mail.taken_over(row, former, present)
 
 
 def _people_of(row: Outbox) -> list[User]:

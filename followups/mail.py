@@ -119,7 +119,13 @@ def assigned(row: Outbox, followup: PSFollowup) -> EmailMultiAlternatives:
         f"New lead assigned – {followup.lead.customer_name}",
         to=[ps],
         cc=[head for head in branch_heads(followup.branch_id) if head.email != ps.email],
-        context={"followup": followup, "lead": followup.lead, "ps": ps},
+        context={
+            "followup": followup,
+            "lead": followup.lead,
+            "ps": ps,
+            "remark": row.payload.get("remark", ""),
+            "accept_link": f"{settings.SITE_URL}/accept/{followup.lead_id}",
+        },
     )
 
 
@@ -131,6 +137,17 @@ def asked_again(row: Outbox, repeat: Any, to: list[User]) -> EmailMultiAlternati
         f"{repeat.customer_name} has asked again – {row.lead.uid}",
         to=to,
         context={"repeat": repeat, "lead": row.lead},
+    )
+
+
+def taken_over(row: Outbox, former: PSFollowup, present: PSFollowup) -> EmailMultiAlternatives:
+    """Tells a PS that a lead of theirs is a colleague's now."""
+    return _letter(
+        row,
+        "taken_over",
+        f"No longer yours: {row.lead.customer_name}",
+        to=[former.ps],
+        context={"lead": row.lead, "ps": former.ps, "present": present},
     )
 
 

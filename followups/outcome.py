@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from followups.catalogue import CALL_BACK, FinalStatus, FollowUp, Outcome
+from followups.catalogue import CALL_BACK, UNTOUCHED, FinalStatus, FollowUp, Outcome
 from followups.models import EmailState, PSFollowup
 from followups.priority import priority
 
@@ -40,12 +40,13 @@ def apply(
 ) -> None:
     """Sets what `outcome`, told at `at`, means for `lead` and its open `followup`; the caller saves both.
 
-    A closing outcome closes both and drops the follow-up date; won and lost are stamped once. A later missed call
-    never erases the first call.
+    A closing outcome closes both and drops the follow-up date; won and lost are stamped once. A missed call erases
+    neither the first call nor, without a time of its own, what was agreed before.
     """
     lead.lead_status = outcome.code
     lead.final_status = outcome.implies.value
-    lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
+    if follow_up_at or outcome.contacted or outcome.follow_up == FollowUp.NONE:
+        lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
     lead.last_attempt_at = at
     if outcome.contacted:
         lead.first_call_at = lead.first_call_at or at
@@ -53,14 +54,24 @@ def apply(
     lead.won_at = (lead.won_at or at) if outcome.implies == FinalStatus.WON else None
     lead.lost_at = (lead.lost_at or at) if outcome.implies == FinalStatus.LOST else None
     lead.lost_reason = (lost_reason or outcome.code) if outcome.implies == FinalStatus.LOST else ""
-    lead.priority = priority(
-        category=lead.lead_category,
-        enquiries=lead.enquiries,
-        promised=outcome.code == CALL_BACK,
-    )
+    prioritise(lead)
     lead.updated_at = at
     if followup and outcome.closes:
         close(followup, outcome.implies, at=at)
+
+
+def reopen(lead: Lead, *, at: datetime) -> None:
+    """A closed `lead` waits for a call again, from `at` on; what was learnt of it before stays."""
+    lead.lead_status, lead.final_status = UNTOUCHED, FinalStatus.PENDING.value
+    lead.won_at, lead.lost_at, lead.lost_reason = None, None, ""
+    lead.follow_up_at = at
+    prioritise(lead)
+
+
+def prioritise(lead: Lead) -> None:
+    """Works the priority out anew, after the status or the category."""
+    promised = lead.lead_status == CALL_BACK
+    lead.priority = priority(category=lead.lead_category, enquiries=lead.enquiries, promised=promised)
 
 
 def close(followup: PSFollowup, final: FinalStatus, *, at: datetime) -> None:

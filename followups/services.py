@@ -1,10 +1,70 @@
-"""What supervisors do to the outbox."""
+"""What a PS does with a lead, and what supervisors do to the outbox: one function a verb, one transaction each."""
+
+from collections.abc import Callable
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from structlog.stdlib import get_logger
 
-from followups.models import EmailState, Kind, Outbox, PSFollowup, State
+from accounts.models import User
+from followups.models import CallRole, EmailState, Kind, Outbox, PSFollowup, State
+from followups.update import SAVED_FIELDS, Told, note, tell
+
+log = get_logger(__name__)
+
+
+class NotYours(Exception):
+    """The lead is not, or no longer, in the hands of this PS."""
+
+
+def update_ps_lead(uid: str, actor: User, read: Callable[[PSFollowup], Told]) -> tuple[PSFollowup, Told]:
+    """Saves what the PS tells of a lead that is theirs: three statements, a fourth at the first call.
+
+    `read` turns what was typed into Told, against the lead as it stands under its lock; what it raises undoes all.
+    Raises NotYours.
+    """
+    at = timezone.now()
+    with transaction.atomic():
+        followup = held(uid, actor, lock=True)
+        told = read(followup)
+        lead = followup.lead
+        recorded = lead.test_drive_at
+        rows = tell(lead, followup, told, actor=actor, role=CallRole.PS, at=at)
+        lead.save(update_fields=SAVED_FIELDS)
+        if changed := _noted(followup, told, at):
+            followup.save(update_fields=changed)
+        Outbox.objects.bulk_create(rows)
+        note(lead, told, actor, drive=recorded is None and told.test_drive_at is not None, at=at)
+    log.info("lead updated by its PS", uid=uid, status=told.call and told.call.code)
+    return followup, told
+
+
+def held(uid: str, actor: User, *, lock: bool = False) -> PSFollowup:
+    """The open assignment of the lead `uid` to `actor`, its lead locked if asked. Raises NotYours."""
+    mine = PSFollowup.objects.open().filter(lead__uid=uid, ps=actor).select_related("lead", "lead__cre", "branch")
+    if lock:
+        mine = mine.select_for_update(of=("lead",), no_key=True)
+    followup = mine.first()
+    # Who had to wait for the lock sees the lead as it is now, and the assignment as it was.
+    if followup is None or followup.lead.ps_id != actor.pk:
+        raise NotYours
+    return followup
+
+
+def _noted(followup: PSFollowup, told: Told, at: datetime) -> list[str]:
+    """What the save says of the assignment itself: a PS who calls has seen it. Returns the columns that changed."""
+    if told.call is None:
+        return []
+    changed = ["closed_at", "final_status", "email_state"] if told.call.closes else []
+    if followup.accepted_at is None:
+        followup.accepted_at = at
+        changed.append("accepted_at")
+    if told.call.contacted and followup.first_call_at is None:
+        followup.first_call_at = at
+        changed.append("first_call_at")
+    return changed
 
 
 @transaction.atomic

@@ -7,9 +7,10 @@ from django.http import JsonResponse
 
 from accounts.access import SignedInRequest, json_post, refusal
 from accounts.models import Role
+from followups.forms import words
 from leads import wording
 from leads.capture import NotAllowed, Outcome, check, saved_before
-from leads.forms import CheckForm, LeadForm, words
+from leads.forms import CheckForm, LeadForm
 from leads.models import Channel
 from leads.services import capture_lead
 

@@ -254,7 +254,7 @@ def capture(enquiry: Enquiry, actor: User) -> Captured:
                 captured = _capture(enquiry, actor)
         except IntegrityError as error:
             # Two leads of one phone met in 35 bits: another moment gives another uid.
-            if attempt == TRIES or _constraint(error) != UID_CLASH:
+            if attempt == TRIES or broken_constraint(error) != UID_CLASH:
                 raise
             continue
         return replace(
@@ -388,5 +388,6 @@ def _fetch(statement: str, parameters: dict[str, str | None]) -> dict[str, Any]:
         return dict(zip(_names[statement], cursor.fetchone(), strict=True))
 
 
-def _constraint(error: IntegrityError) -> str | None:
+def broken_constraint(error: IntegrityError) -> str | None:
+    """The name of the constraint that a row broke."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)

@@ -1,5 +1,6 @@
 """The customer's side: lead_master, the ledger of repeated enquiries duplicate_leads, and the catalogue of sources."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -321,6 +322,10 @@ class LeadMaster(models.Model):
     @property
     def pretty_phone(self) -> str:
         return phone.pretty(self.customer_mobile_number)
+
+    @property
+    def closed_at(self) -> datetime | None:
+        return self.won_at or self.lost_at
 
 
 class ChangeQuerySet(ScopedQuerySet["LeadChange"]):

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role, User
+from accounts.unsaved import BACK
 from followups import catalogue
 from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
 from followups.paging import page
@@ -27,6 +28,7 @@ from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
 from leads.uid import search_key
+from leads.update_form import CARRIED
 
 
 def _by_htmx(request: HttpRequest) -> bool:
@@ -43,6 +45,10 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
     """The form; posted, what became of the enquiry, above an empty form for the next caller."""
     if request.method != "POST":
         return _desk(request, _empty_form(request.GET.get("phone", "")), fresh=True)
+    if "resume" in request.POST:
+        # Typed before a sign-in: shown as it was, not judged and not saved.
+        messages.info(request, BACK)
+        return _desk(request, LeadForm(initial=request.POST.dict()), fresh=True, resumed=True)
     started = time.perf_counter()
     form = LeadForm(request.POST)
     captured = None if form.is_valid() else saved_before(*form.identity(), request.user)
@@ -61,6 +67,7 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         "milliseconds": (time.perf_counter() - started) * 1000,
         "enquiry_phone": form.cleaned_data["customer_mobile_number"],
         "remark": form.cleaned_data.get("remark", ""),
+        "typed": {name: request.POST.get(name, "") for name in CARRIED},
     }
     kept = captured.outcome == Outcome.DUPLICATE
     return _desk(request, form if kept else _empty_form(), status=wording.HTTP_STATUS[captured.outcome], **context)
@@ -136,13 +143,6 @@ def tell(request: SignedInRequest) -> HttpResponse:
 
 
 @require_safe
-@roles(Role.CRE)
-def cre_dashboard(request: SignedInRequest) -> HttpResponse:
-    """The CRE's own leads, newest first."""
-    return _list(request, "My leads", "You have no leads yet. The first caller will be the first row here.")
-
-
-@require_safe
 @roles(Role.BRANCH_HEAD)
 def branch_head_dashboard(request: SignedInRequest) -> HttpResponse:
     """The branch's leads, newest first."""
@@ -193,7 +193,7 @@ def search(request: SignedInRequest) -> HttpResponse:
 @require_safe
 def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
     """A lead and what happened to it. While something waits the page asks again, and gets 204 without news."""
-    people = ("branch", "cre", "ps", "created_by")
+    people = ("branch", "cre", "ps", "created_by", "next_call_by")
     key = search_key(uid)
     if key is None:
         raise Http404
@@ -205,5 +205,10 @@ def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
     same_customer = LeadMaster.objects.visible_to(request.user).filter(
         customer_mobile_number=lead.customer_mobile_number
     )
-    context = {"lead": lead, "story": told, "others": same_customer.exclude(pk=lead.pk).newest_first()[:10]}
+    context = {
+        "lead": lead,
+        "story": told,
+        "others": same_customer.exclude(pk=lead.pk).newest_first()[:10],
+        "in_hand": lead.next_call_until is not None and lead.next_call_until > timezone.now(),
+    }
     return render(request, "leads/_lead.html" if _by_htmx(request) else "leads/lead.html", context)

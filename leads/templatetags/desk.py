@@ -6,10 +6,12 @@ from typing import NamedTuple
 from django import template
 from django.utils import timezone
 
+from followups.wording import moment_in_words
 from leads import phone
 
 register = template.Library()
 register.filter("phone", phone.pretty)
+register.filter("moment", moment_in_words)
 
 DAY = timedelta(days=1)
 
@@ -45,16 +47,6 @@ def age(at: datetime | None) -> str:
         return ""
     passed = timezone.now() - at
     return _span(passed) if passed >= timedelta(minutes=1) else "just now"
-
-
-@register.filter
-def moment(at: datetime | None) -> str:
-    """A time in full: "5 Sep 2026, 17:30"; without the year where it is this one's."""
-    if at is None:
-        return ""
-    local = timezone.localtime(at)
-    year = "" if local.year == timezone.localdate().year else f" {local.year}"
-    return f"{local.day} {local:%b}{year}, {local:%H:%M}"
 
 
 @register.filter

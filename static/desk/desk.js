@@ -15,6 +15,9 @@
       delete detail.parameters.csrfmiddlewaretoken;
       detail.headers["X-CSRFToken"] = token[1];
     }
+    // Nor does it make this page somebody else's: the desk refuses what a page asks in another person's name.
+    const { person } = document.body.dataset;
+    if (person) detail.headers["X-Page-Of"] = person;
   });
 
   // --- When the desk cannot be reached, or refuses ----------------------------------------------------------------
@@ -28,33 +31,59 @@
     return page.querySelector("[data-trouble]")?.textContent.trim() || BROKEN;
   };
 
-  const show = (place, words, again) => {
-    const text = document.createElement("p");
-    text.textContent = words;
-    place.replaceChildren(text);
+  const OUT = 401; // the HTTP status of who is not signed in
+  const ELSEWHERE = "You were signed out. Sign in in the new tab, come back to this one and try again.";
+  let signedOut = false;
+
+  const made = (name, className, words) => {
+    const element = document.createElement(name);
+    element.className = className;
+    element.textContent = words;
+    return element;
+  };
+
+  // The way back in leads to this page again, with its forms as they were (kept.js), or beside it.
+  const signIn = () => {
+    const link = made("a", "button", "Sign in");
+    link.href = `${document.body.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}`;
+    link.dataset.signIn = "";
+    if (!document.documentElement.classList.contains("keeps-forms")) link.target = "_blank";
+    return link;
+  };
+
+  const show = (place, words, { again = false, status = 0 } = {}) => {
+    const ways = [];
+    const link = status === OUT && signIn();
+    if (link) ways.push(link);
     if (again) {
-      const button = document.createElement("button");
-      button.type = "submit";
-      button.className = "button quiet-button";
-      button.textContent = "Try again";
-      place.append(button);
+      ways.push(made("button", "button quiet-button", "Try again"));
+      ways.at(-1).type = "submit";
+    }
+    place.replaceChildren(made("p", "", link?.target ? ELSEWHERE : words));
+    if (ways.length) {
+      place.append(made("div", "actions", ""));
+      place.lastChild.append(...ways);
     }
     place.hidden = false;
-    place.querySelector("button")?.focus();
+    // Nobody is torn away from a field because something else on the page was refused.
+    if (again) ways[0].focus();
   };
 
   const trouble = (source, words, status) => {
-    if (source.id === "known" && status !== 401) {
-      show(source, UNCHECKED, false);
-    } else if (source.id === "lead-form") {
-      show(byId("form-trouble"), words, true);
-    } else {
-      show(byId("trouble"), words, false);
+    const place = source.closest("form")?.querySelector(".form-trouble");
+    if (source.id === "known" && status !== OUT) {
+      show(source, UNCHECKED);
+    } else if (source.matches("form") && place) {
+      show(place, words, { again: true, status });
+    } else if (status !== OUT || !signedOut || byId("trouble").hidden) {
+      show(byId("trouble"), words, { status });
     }
+    signedOut = status === OUT;
   };
 
   const calm = () => {
-    for (const place of [byId("form-trouble"), byId("trouble")]) if (place) place.hidden = true;
+    signedOut = false;
+    for (const place of document.querySelectorAll(".form-trouble, #trouble")) place.hidden = true;
   };
 
   document.addEventListener("htmx:sendError", ({ detail }) => trouble(detail.elt, UNREACHED, 0));
@@ -63,10 +92,54 @@
     trouble(detail.elt, wordsOf(detail.xhr), detail.xhr.status));
   document.addEventListener("htmx:beforeSwap", calm);
 
-  // A page that nobody looks at does not ask whether something has changed.
+  // A page that nobody looks at, or nobody is signed in to, does not ask whether something has changed.
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.detail.elt.hasAttribute("data-poll") && document.hidden) event.preventDefault();
-    else if (event.detail.elt.id === "lead-form") byId("form-trouble").hidden = true;
+    const { elt } = event.detail;
+    if (elt.hasAttribute("data-poll") && (document.hidden || signedOut)) event.preventDefault();
+    else if (elt.matches("form")) for (const place of elt.querySelectorAll(".form-trouble")) place.hidden = true;
+  });
+
+  // Perhaps they have signed in beside it.
+  document.addEventListener("visibilitychange", () => { signedOut = false; });
+
+  // --- While a page is on its way ---------------------------------------------------------------------------------
+
+  const PATIENCE = 10_000; // milliseconds, for what turns out to be a file and leaves the page where it is
+  let arriving;
+
+  const arrived = () => {
+    clearTimeout(arriving);
+    byId("busy")?.classList.remove("leaving");
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+    for (const button of document.querySelectorAll(".button[aria-busy]")) button.removeAttribute("aria-busy");
+  };
+  const leave = () => {
+    byId("busy")?.classList.add("leaving");
+    clearTimeout(arriving);
+    arriving = setTimeout(arrived, PATIENCE);
+  };
+  // Also when the browser brings a page back as it was left.
+  addEventListener("pageshow", arrived);
+
+  // What htmx does not send: a second press sends nothing.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.getAttribute("method") === "dialog") return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    event.submitter?.setAttribute("aria-busy", "true");
+    leave();
+  });
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const elsewhere = link.target || link.hasAttribute("download") || link.origin !== location.origin;
+    const here = link.hash && link.pathname === location.pathname && link.search === location.search;
+    if (!elsewhere && !here) leave();
   });
 
   // --- Selects that follow one another ----------------------------------------------------------------------------
@@ -112,15 +185,14 @@
     return written(Math.max(at, day + OPENS));
   };
 
-  const followOutcome = (outcome, field) => {
-    const rules = JSON.parse(byId("outcome-rules").textContent);
+  const followOutcome = (outcome, field, rules, unruled = "if one is agreed") => {
     const input = field.querySelector("input");
     const note = field.querySelector(".field-note");
     let suggested = "";
     const apply = (typed) => {
       const rule = rules[outcome.value];
       field.hidden = rule?.follow_up === "none";
-      note.textContent = rule?.follow_up === "required" ? "required" : "if one is agreed";
+      note.textContent = rule?.follow_up === "required" ? "required" : unruled;
       input.required = rule?.follow_up === "required";
       input.min = written(now());
       if (!typed || (input.value && input.value !== suggested)) return;
@@ -169,23 +241,76 @@
 
   // --- Each new piece of a page -----------------------------------------------------------------------------------
 
+  const saveByKey = (form) => form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+
   const prepare = (form) => {
     const fields = form.elements;
     follow(fields.source, fields.subsource, { only: true });
     follow(fields.branch, fields.ps_name, { none: "Nobody takes new leads here" });
-    followOutcome(fields.lead_status, form.querySelector("[data-field=follow_up_date]"));
+    const rules = JSON.parse(byId("outcome-rules").textContent);
+    followOutcome(fields.lead_status, form.querySelector("[data-field=follow_up_date]"), rules);
     lookUp(form);
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        event.preventDefault();
-        form.requestSubmit();
-      }
-    });
+    saveByKey(form);
   };
+
+  // --- Updating a lead --------------------------------------------------------------------------------------------
+
+  // Why it was lost is asked where it was lost; who takes it over, where the outcome hands it over.
+  const followLoss = (outcome, field, rules) => {
+    const label = field.querySelector("label");
+    const plain = label.innerHTML;
+    const apply = () => {
+      const rule = rules[outcome.value];
+      field.hidden = !rule?.lost;
+      label.innerHTML = plain;
+      if (rule?.asks) label.textContent = rule.asks;
+    };
+    outcome.addEventListener("change", apply);
+    apply();
+  };
+
+  const followHandOver = (outcome, form, rules) => {
+    const names = ["lead_category", "model_interested", "branch", "ps_name"];
+    const fields = names.map((name) => form.elements[name]).filter(Boolean);
+    const apply = () => {
+      for (const field of fields) field.required = Boolean(rules[outcome.value]?.hands_over);
+    };
+    outcome.addEventListener("change", apply);
+    apply();
+  };
+
+  const prepareWork = (form) => {
+    const fields = form.elements;
+    if (fields.branch) follow(fields.branch, fields.ps_name, { none: "Nobody takes new leads here" });
+    saveByKey(form);
+    if (!fields.lead_status) return;
+    const rules = JSON.parse(form.querySelector("script[type='application/json']").textContent);
+    const part = (name) => form.querySelector(`[data-field=${name}]`);
+    followOutcome(fields.lead_status, part("follow_up_date"), rules, "empty keeps what was agreed");
+    followLoss(fields.lead_status, part("lost_reason"), rules);
+    followHandOver(fields.lead_status, form, rules);
+  };
+
+  // A known customer: what was typed for a new lead goes along to the form of the lead that is there.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-carry]");
+    if (!button) return;
+    event.preventDefault();
+    button.form.action = button.dataset.carry;
+    button.form.submit();
+  });
 
   document.addEventListener("htmx:load", ({ detail }) => {
     const form = detail.elt.querySelector("#lead-form");
     if (form) prepare(form);
+    const works = [...detail.elt.querySelectorAll("[data-work]")];
+    if (detail.elt.matches("[data-work]")) works.push(detail.elt);
+    works.forEach(prepareWork);
     const said = detail.elt.matches("[data-say]") ? detail.elt : detail.elt.querySelector("[data-say]");
     if (said) byId("say").textContent = said.dataset.say;
     const first = detail.elt.querySelector("[aria-invalid=true]:not([type=hidden]), [data-focus]");

@@ -1,0 +1,67 @@
+"""What an update answers, to people and to programs, the same from both desks."""
+
+import time
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from followups.forms import UpdateForm, words
+
+STALE = "Somebody has saved this lead since you read it. Nothing was saved: look at both, and save again."
+
+
+def since(started: float) -> str:
+    """The time on the server, as answers tell it: "0.004s"."""
+    return f"{time.perf_counter() - started:.3f}s"
+
+
+def saved_json(lead: Any, message: str, started: float) -> JsonResponse:
+    return JsonResponse({"success": True, "message": message, **_state(lead), "execution_time": since(started)})
+
+
+def read_json(form: UpdateForm, started: float) -> JsonResponse:
+    """The lead as a program has to know it before it sends an update."""
+    offered = [code for _, group in form.fields["lead_status"].widget.choices[1:] for code, _ in group]
+    fields = {"fields": form.current(), "lead_statuses": offered}
+    return JsonResponse({"success": True, **_state(form.lead), **fields, "execution_time": since(started)})
+
+
+def invalid_json(form: UpdateForm, started: float) -> JsonResponse:
+    errors = words(form)
+    answer = {"success": False, "message": " ".join(errors.values()), "errors": errors}
+    return JsonResponse({**answer, "execution_time": since(started)}, status=422)
+
+
+def stale_json(form: UpdateForm, started: float) -> JsonResponse:
+    both = {row.name: {"theirs": row.theirs, "mine": row.mine} for row in form.differences()}
+    answer = {"success": False, "message": STALE, "errors": {}, "conflict": both, "version": form.lead.version}
+    return JsonResponse({**answer, "execution_time": since(started)}, status=409)
+
+
+def saved_page(request: HttpRequest, lead: Any, message: str, *, home: str) -> HttpResponse:
+    """Says what happened and offers what comes next: in place, or without a script on the page to go on to."""
+    if "HX-Request" in request.headers:
+        return render(request, "desk/saved.html", {"lead": lead, "message": message, "home": home})
+    messages.success(request, f"{lead.customer_name}: {message}")
+    return redirect(way_back(request, reverse("lead", args=[lead.uid])))
+
+
+def way_back(request: HttpRequest, otherwise: str) -> str:
+    """The local address that the form asked to go on to."""
+    wanted = request.POST.get("next", "") or request.GET.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=request.is_secure())
+    return wanted if safe else otherwise
+
+
+def _state(lead: Any) -> dict[str, Any]:
+    return {
+        "uid": lead.uid,
+        "lead_status": lead.lead_status,
+        "final_status": lead.final_status,
+        "follow_up_at": lead.follow_up_at and lead.follow_up_at.isoformat(),
+        "version": lead.version,
+    }

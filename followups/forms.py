@@ -1,0 +1,350 @@
+"""What a person tells of a call: the part that adding a lead and updating one have in common, and the PS's update."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from followups import catalogue
+from followups.catalogue import Category, FinalStatus, FollowUp, Moment, Outcome
+from followups.fields import Lines, MomentField, PastField, Words
+from followups.update import Told
+from followups.wording import moment_in_words
+
+NOT_OFFERED = {
+    Moment.CAPTURE: "“{}” cannot be the outcome of a first call.",
+    Moment.CRE_FIRST: "“{}” cannot be chosen before the customer has been reached.",
+    Moment.CRE_LATER: "“{}” can only be the outcome of the call in which the customer was first reached.",
+    Moment.PS: "“{}” is not among a PS’s outcomes.",
+}
+WRITTEN = "%Y-%m-%dT%H:%M"
+
+
+class Invalid(Exception):
+    """A form that cannot be saved as it is; it carries its errors."""
+
+    def __init__(self, form: "UpdateForm") -> None:
+        super().__init__("invalid")
+        self.form = form
+
+
+class Stale(Exception):
+    """Somebody has saved the lead since the form was opened; the form tells theirs and mine apart."""
+
+    def __init__(self, form: "UpdateForm") -> None:
+        super().__init__("stale")
+        self.form = form
+
+
+class Replayed(Exception):
+    """This very form was saved before: its answer had got lost on the way."""
+
+
+def same(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Choices in which the value is what people read."""
+    return [(str(value), str(value)) for value in values]
+
+
+def outcome_choices(moment: Moment) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a call may come to at `moment`, in groups."""
+    groups: dict[str, list[str]] = {}
+    for outcome in catalogue.offered(moment):
+        name = str(outcome.implies) if outcome.closes else "Spoken to" if outcome.contacted else "Not reached"
+        groups.setdefault(name, []).append(outcome.code)
+    return [(name, same(codes)) for name, codes in groups.items()]
+
+
+def model_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The models under the first word of their names."""
+    families: dict[str, list[str]] = {}
+    for model in catalogue.MODELS:
+        families.setdefault(model.split()[0], []).append(model)
+    return [(family, same(models)) for family, models in families.items()]
+
+
+def outcome_rules(moment: Moment) -> dict[str, dict[str, Any]]:
+    """What the browser has to know of each outcome, to ask for the right things at once."""
+    return {
+        outcome.code: {
+            "follow_up": outcome.follow_up.value,
+            "days": outcome.suggest_days,
+            "lost": outcome.implies == FinalStatus.LOST,
+            "asks": outcome.asks,
+            "hands_over": outcome.hands_over and moment == Moment.CRE_FIRST,
+        }
+        for outcome in catalogue.offered(moment)
+    }
+
+
+class CallForm(forms.Form):
+    """How a call went, and what was learnt of the customer's interest."""
+
+    lead_status = Words(
+        label="How did the call go?", max_length=60, missing="Choose how the call went.", widget=forms.Select
+    )
+    lead_category = Words(label="Category", max_length=20, widget=forms.Select)
+    model_interested = Words(label="Model", max_length=60, widget=forms.Select)
+    follow_up_date = MomentField(label="Follow-up", required=False)
+    remark = Lines(label="Remark", max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    request_id = forms.UUIDField(
+        required=False, widget=forms.HiddenInput, error_messages={"invalid": "This must be a UUID."}
+    )
+
+    moment: Moment = Moment.CAPTURE
+    outcome: Outcome | None = None
+
+    def offer_outcomes(self, blank: str = "Choose…") -> None:
+        """Fills the page's selects, grouped so that they read well without a script."""
+        self.choose("lead_status", blank, outcome_choices(self.moment))
+        self.choose("lead_category", "Not known yet", same(Category))
+        self.choose("model_interested", "Not known yet", model_choices())
+
+    def choose(self, field: str, blank: str, choices: list[Any]) -> None:
+        widget = self.fields[field].widget
+        assert isinstance(widget, forms.Select)
+        widget.attrs.pop("maxlength", None)
+        widget.choices = [("", blank), *((label, group) for label, group in choices if group)]
+
+    # --- Field by field -------------------------------------------------------------------------------------------
+
+    def clean_lead_status(self) -> str:
+        typed: str = self.cleaned_data["lead_status"]
+        if not typed:
+            return ""
+        outcome = catalogue.find(typed)
+        if outcome is None:
+            raise ValidationError(f"There is no status “{typed}”.")
+        if self.moment not in outcome.offered:
+            raise ValidationError(NOT_OFFERED[self.moment].format(outcome.code))
+        self.outcome = outcome
+        return outcome.code
+
+    def clean_lead_category(self) -> str:
+        return self.one_of(list(Category), "lead_category", "category")
+
+    def clean_model_interested(self) -> str:
+        return self.one_of(catalogue.MODELS, "model_interested", "model")
+
+    def one_of(self, values: Any, field: str, noun: str) -> str:
+        """What was typed in the spelling of `values`; raises ValidationError where it is none of them."""
+        typed: str = self.cleaned_data[field]
+        for value in values:
+            if str(value).casefold() == typed.casefold():
+                return str(value)
+        if typed:
+            raise ValidationError(f"There is no {noun} “{typed}”.")
+        return ""
+
+    # --- Fields together ------------------------------------------------------------------------------------------
+
+    def check_follow_up(self, outcome: Outcome) -> None:
+        if outcome.follow_up == FollowUp.NONE:
+            # A closed lead has nothing to follow up: whatever stands in the field is dropped, a past time too.
+            self.cleaned_data["follow_up_date"] = None
+            self.errors.pop("follow_up_date", None)
+        elif (
+            outcome.follow_up == FollowUp.REQUIRED
+            and not self.cleaned_data.get("follow_up_date")
+            and "follow_up_date" not in self.errors
+        ):
+            self.add_error("follow_up_date", f"“{outcome.code}” needs a follow-up time.")
+
+    def refuse(self, errors: dict[str, str]) -> None:
+        """Puts what a service refused at the fields it belongs to."""
+        for field, message in errors.items():
+            self.add_error(field, message)
+
+
+class UpdateForm(CallForm):
+    """What is told of an open lead; read against the lead as it stands. A field that was not sent keeps its value."""
+
+    lead_status = Words(label="How did the call go?", max_length=60, widget=forms.Select)
+    lost_reason = Words(label="Why was it lost?", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    test_drive_at = PastField(label="Test drive done", required=False)
+    version = forms.IntegerField(
+        widget=forms.HiddenInput,
+        min_value=1,
+        max_value=2**31 - 1,
+        error_messages={
+            "required": "Send the version of the lead that this was typed against.",
+            "invalid": "This must be the lead’s version, a number.",
+        },
+    )
+
+    # What a page shows beside one another when two people typed; in this order.
+    COMPARED: tuple[str, ...] = (
+        "lead_status",
+        "follow_up_date",
+        "lead_category",
+        "model_interested",
+        "lost_reason",
+        "test_drive_at",
+    )
+
+    def __init__(self, lead: Any, moment: Moment, typed: Mapping[str, str] | None = None) -> None:
+        """`lead` is the lead as it stands, `typed` what was sent; without it the form shows the lead."""
+        self.lead, self.moment = lead, moment
+        kept = self.current()
+        sent = None
+        if typed is not None:
+            sent = {**kept, **typed}
+            if quick := sent.get("quick"):
+                sent["lead_status"] = quick
+                sent["follow_up_date"] = sent.get(f"at {quick}") or sent.get("follow_up_date", "")
+        super().__init__(sent, initial={**kept, "version": lead.version, "request_id": uuid.uuid4()})
+        self.offer_outcomes("No call: only details")
+
+    def current(self) -> dict[str, str]:
+        """The lead in the form's fields. The follow-up stays empty: it keeps what was agreed."""
+        return {
+            "lead_category": self.lead.lead_category,
+            "model_interested": self.lead.model_interested,
+            "test_drive_at": written(self.lead.test_drive_at),
+        }
+
+    # --- Reading --------------------------------------------------------------------------------------------------
+
+    def told(self, *, actor_id: int, cause: str) -> Told:
+        """What was typed. Raises as `judge` does."""
+        self.judge(actor_id)
+        return Told(**self.values(cause))
+
+    def judge(self, actor_id: int) -> None:
+        """Raises Replayed, Stale or Invalid, in this order: a stale form is not yet judged."""
+        valid = self.is_valid()
+        if self._was_saved_by(actor_id):
+            raise Replayed
+        if (version := self.cleaned_data.get("version")) is not None and version != self.lead.version:
+            raise Stale(self)
+        if not valid:
+            raise Invalid(self)
+
+    def values(self, cause: str) -> dict[str, Any]:
+        data = self.cleaned_data
+        return {
+            "call": self.outcome,
+            "category": data["lead_category"],
+            "model": data["model_interested"],
+            "follow_up_at": data["follow_up_date"],
+            "lost_reason": data["lost_reason"],
+            "test_drive_at": data["test_drive_at"],
+            "remark": data["remark"],
+            "request_id": data["request_id"],
+            "cause": cause,
+        }
+
+    def _was_saved_by(self, actor_id: int) -> bool:
+        request_id = self.cleaned_data.get("request_id")
+        return bool(request_id) and (self.lead.saved_request_id, self.lead.saved_by_id) == (request_id, actor_id)
+
+    # --- Rules ----------------------------------------------------------------------------------------------------
+
+    def clean_test_drive_at(self) -> datetime | None:
+        """Once recorded it stays."""
+        given: datetime | None = self.cleaned_data["test_drive_at"]
+        recorded: datetime | None = self.lead.test_drive_at
+        if recorded is None or given is None or written(given) == written(recorded):
+            return recorded or given
+        raise ValidationError(f"The test drive of {moment_in_words(recorded)} is recorded, and stays.")
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if self.outcome:
+            self.check_follow_up(self.outcome)
+            self._check_detail(self.outcome)
+        if self.lead.final_status != FinalStatus.PENDING:
+            self._refuse_what_needs_an_open_lead()
+        if not self.errors and not self.changes_anything():
+            self.add_error("lead_status", "Choose how the call went, or change something: there is nothing to save.")
+        return data
+
+    def changes_anything(self) -> bool:
+        data = self.cleaned_data
+        return bool(self.outcome or data["follow_up_date"] or data["remark"].strip()) or (
+            (data["lead_category"], data["model_interested"], data["test_drive_at"])
+            != (self.lead.lead_category, self.lead.model_interested, self.lead.test_drive_at)
+        )
+
+    def _check_detail(self, outcome: Outcome) -> None:
+        if outcome.implies != FinalStatus.LOST:
+            self.cleaned_data["lost_reason"] = ""
+            self.errors.pop("lost_reason", None)
+        elif outcome.asks and not self.cleaned_data.get("lost_reason") and "lost_reason" not in self.errors:
+            self.add_error("lost_reason", f"“{outcome.code}”: {outcome.asks}")
+
+    def _refuse_what_needs_an_open_lead(self) -> None:
+        closed = f"This lead is {self.lead.final_status}: only a supervisor reopens it."
+        if self.cleaned_data.get("lead_status"):
+            self.add_error("lead_status", closed)
+        if self.cleaned_data.get("follow_up_date"):
+            self.add_error("follow_up_date", closed)
+
+    # --- Two people at once ---------------------------------------------------------------------------------------
+
+    def differences(self) -> list["Difference"]:
+        """What stands in the lead by now and what was typed, where the two are not the same."""
+        found = [
+            Difference(name, str(self.fields[name].label), self._theirs(name), self._mine(name))
+            for name in self.COMPARED
+        ]
+        return [row for row in found if row.mine and row.mine != row.theirs]
+
+    def refreshed(self) -> "UpdateForm":
+        """The same form, to be saved over what the others did: nothing typed is lost."""
+        self.data = {**self.data, "version": str(self.lead.version), "request_id": str(uuid.uuid4())}
+        typed = self.data.get("lead_status", "")
+        if typed and self.outcome is None:
+            self.choose(
+                "lead_status", "No call: only details", [*outcome_choices(self.moment), ("Before", [(typed, typed)])]
+            )
+        self.is_bound, self._errors = True, forms.utils.ErrorDict()
+        return self
+
+    def resume(self, typed: Mapping[str, str]) -> None:
+        """Shows what was typed before somebody had to sign in again; it is not saved, and not judged yet."""
+        self.data = {**self.current(), **typed}
+        self.is_bound, self._errors = True, forms.utils.ErrorDict()
+
+    def _theirs(self, name: str) -> str:
+        match name:
+            case "lead_status":
+                return str(self.lead.lead_status)
+            case "follow_up_date":
+                return moment_in_words(self.lead.follow_up_at)
+            case "test_drive_at":
+                return moment_in_words(self.lead.test_drive_at)
+            case "lost_reason":
+                return str(self.lead.lost_reason)
+        return self._shown(name, self.current().get(name, ""))
+
+    def _mine(self, name: str) -> str:
+        if name in ("follow_up_date", "test_drive_at"):
+            return moment_in_words(self.cleaned_data.get(name)) or self.data.get(name, "")
+        return self._shown(name, self.data.get(name, ""))
+
+    def _shown(self, name: str, value: str) -> str:
+        """A select's value as people read it."""
+        choices = getattr(self.fields[name].widget, "choices", [])
+        flat = [pair for value_, group in choices for pair in (group if isinstance(group, list) else [(value_, group)])]
+        return next((str(words) for key, words in flat if key and str(key) == value), value)
+
+
+class Difference:
+    """One field: its name and label, what stands there by now, and what was typed."""
+
+    def __init__(self, name: str, label: str, theirs: str, mine: str) -> None:
+        self.name, self.label, self.theirs, self.mine = name, label, theirs, mine
+
+
+def written(at: datetime | None) -> str:
+    """As a datetime-local field writes it, on the dealer's clock."""
+    return f"{timezone.localtime(at):{WRITTEN}}" if at else ""
+
+
+def words(form: forms.Form) -> dict[str, str]:
+    """The errors of a form as one sentence a field."""
+    return {field: " ".join(map(str, errors)) for field, errors in form.errors.items()}

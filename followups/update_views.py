@@ -1,0 +1,105 @@
+"""The PS's update of a lead: a page for people, JSON for programs, one service behind both."""
+
+import time
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from accounts.access import SignedInRequest, page_or_json, refusal, wants_json
+from accounts.models import Role
+from followups import answers, wording
+from followups.catalogue import Moment
+from followups.forms import Invalid, Replayed, Stale, UpdateForm, outcome_rules
+from followups.models import PSFollowup
+from followups.quick import quick_outcomes
+from followups.services import NotYours, held, update_ps_lead
+from followups.told import assignments, calls, waiting_for
+from followups.update import Told
+
+NOT_YOURS = "This lead is not, or no longer, yours to follow up. Nothing was saved."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_or_json(Role.PS)
+def ps_update(request: SignedInRequest, uid: str) -> HttpResponse:
+    """The PS's form for one of their open leads; posted, what became of it."""
+    started = time.perf_counter()
+    try:
+        if request.method != "POST" or "resume" in request.POST:
+            return _asked(request, held(uid, request.user), started)
+        return _posted(request, uid, started)
+    except NotYours:
+        return _not_yours(request)
+
+
+def _asked(request: SignedInRequest, followup: PSFollowup, started: float) -> HttpResponse:
+    form = UpdateForm(followup.lead, Moment.PS)
+    if wants_json(request):
+        return answers.read_json(form, started)
+    if "resume" in request.POST:
+        form.resume(request.POST.dict())
+    return _page(request, followup, form)
+
+
+def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
+    asked: list[PSFollowup] = []
+
+    def read(followup: PSFollowup) -> Told:
+        asked.append(followup)
+        form = UpdateForm(followup.lead, Moment.PS, request.POST.dict())
+        return form.told(actor_id=request.user.pk, cause=request.cause)
+
+    try:
+        followup, told = update_ps_lead(uid, request.user, read)
+        message = wording.saved(followup.lead, told)
+    except Replayed:
+        followup, message = asked[0], wording.replayed(asked[0].lead)
+    except Stale as stale:
+        if wants_json(request):
+            return answers.stale_json(stale.form, started)
+        return _page(request, asked[0], stale.form, status=409, differences=stale.form.differences())
+    except Invalid as invalid:
+        if wants_json(request):
+            return answers.invalid_json(invalid.form, started)
+        return _page(request, asked[0], invalid.form, status=422)
+    if wants_json(request):
+        return answers.saved_json(followup.lead, message, started)
+    return answers.saved_page(request, followup.lead, message, home=reverse("ps_dashboard"))
+
+
+def _page(
+    request: HttpRequest, followup: PSFollowup, form: UpdateForm, *, status: int = 200, **context: Any
+) -> HttpResponse:
+    lead = followup.lead
+    if context.get("differences") is not None:
+        form.refreshed()
+    context |= {
+        "lead": lead,
+        "followup": followup,
+        "form": form,
+        "address": reverse("update_ps_lead", args=[lead.uid]),
+        "rules": outcome_rules(form.moment),
+        "quick": quick_outcomes(form.moment, timezone.now()),
+        "next": answers.way_back(request, ""),
+    }
+    if "HX-Request" in request.headers:
+        return render(request, "desk/work.html", context, status=status)
+    waiting = waiting_for(lead)
+    given = assignments(lead.followups.select_related("ps", "branch", "assigned_by"), waiting)
+    events = sorted([*calls(lead, waiting), *given], key=lambda event: event.at, reverse=True)
+    return render(request, "followups/update.html", {**context, "story": {"events": events}}, status=status)
+
+
+def _not_yours(request: HttpRequest) -> HttpResponse:
+    if wants_json(request):
+        return refusal(NOT_YOURS, 404)
+    if request.method == "POST":
+        typed = {"remark": request.POST.get("remark", ""), "message": NOT_YOURS}
+        return render(request, "followups/not_yours.html", typed, status=404)
+    messages.warning(request, "This lead is not, or no longer, yours to follow up.")
+    return redirect("ps_dashboard")

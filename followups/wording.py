@@ -1,0 +1,47 @@
+"""What the desk says about a saved call, in one place for page and program; and times as people write them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from followups.catalogue import FinalStatus
+from followups.update import Told
+
+
+def moment_in_words(at: datetime | None) -> str:
+    """A time in full on the dealer's clock: "5 Sep 2026, 17:30"; without the year where it is this one's."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    year = "" if local.year == timezone.localdate().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year}, {local:%H:%M}"
+
+
+def saved(lead: Any, told: Told, *, handed_to: str = "") -> str:
+    """What became of an update of `lead`; `handed_to` names the PS who was given it in the same save."""
+    said = [f"Saved: {told.call.code}." if told.call else "Saved."]
+    if told.call and told.call.closes:
+        reason = f" ({lead.lost_reason})" if lead.lost_reason not in ("", told.call.code) else ""
+        said.append(f"The lead is {lead.final_status}{reason}.")
+    elif told.follow_up_at:
+        said.append(f"Follow-up {moment_in_words(told.follow_up_at)}.")
+    elif told.call and lead.follow_up_at:
+        said.append(f"The follow-up stays as agreed: {moment_in_words(lead.follow_up_at)}.")
+    if handed_to:
+        said.append(f"{handed_to} gets an e-mail.")
+    return " ".join(said)
+
+
+def replayed(lead: Any) -> str:
+    """For a form that arrives a second time."""
+    final = "" if lead.final_status == FinalStatus.PENDING else f", {lead.final_status}"
+    return f"Saved before: this form had arrived already. The lead is at “{lead.lead_status}”{final}."
+
+
+def clock_in_words(at: datetime, now: datetime) -> str:
+    """A near time: "at 16:15", "tomorrow at 9:30", or in full."""
+    local, today = timezone.localtime(at), timezone.localdate(now)
+    clock = f"at {local.hour}:{local:%M}"
+    days = (local.date() - today).days
+    return clock if days == 0 else f"tomorrow {clock}" if days == 1 else moment_in_words(at)
