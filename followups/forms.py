@@ -1,7 +1,9 @@
 """What a person tells of a call: the part that adding a lead and updating one have in common, and the PS's update."""
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -175,6 +177,8 @@ class UpdateForm(CallForm):
         },
     )
 
+    was = forms.CharField(required=False, widget=forms.HiddenInput, max_length=4000)
+
     # What a page shows beside one another when two people typed; in this order.
     COMPARED: tuple[str, ...] = (
         "lead_status",
@@ -185,17 +189,23 @@ class UpdateForm(CallForm):
         "test_drive_at",
     )
 
+    # Empty, these say nothing: there was no call, and what was agreed is kept.
+    ASKED_ANEW = frozenset({"lead_status", "follow_up_date", "lost_reason"})
+
     def __init__(self, lead: Any, moment: Moment, typed: Mapping[str, str] | None = None) -> None:
         """`lead` is the lead as it stands, `typed` what was sent; without it the form shows the lead."""
         self.lead, self.moment = lead, moment
         kept = self.current()
         sent = None
+        self.sent = frozenset(typed or ())
         if typed is not None:
             sent = {**kept, **typed}
             if quick := sent.get("quick"):
                 sent["lead_status"] = quick
                 sent["follow_up_date"] = sent.get(f"at {quick}") or sent.get("follow_up_date", "")
-        super().__init__(sent, initial={**kept, "version": lead.version, "request_id": uuid.uuid4()})
+        super().__init__(
+            sent, initial={**kept, "version": lead.version, "request_id": uuid.uuid4(), "was": json.dumps(kept)}
+        )
         self.offer_outcomes("No call: only details")
 
     def current(self) -> dict[str, str]:
@@ -286,23 +296,42 @@ class UpdateForm(CallForm):
     # --- Two people at once ---------------------------------------------------------------------------------------
 
     def differences(self) -> list["Difference"]:
-        """What stands in the lead by now and what was typed, where the two are not the same."""
-        found = [
-            Difference(name, str(self.fields[name].label), self._theirs(name), self._mine(name))
-            for name in self.COMPARED
-        ]
-        return [row for row in found if row.mine and row.mine != row.theirs]
+        """Field by field what stands in the lead by now and what was typed, where the two are not the same.
+
+        A field that was only left as it was is not in dispute: it says so, and takes what the others saved.
+        """
+        return [row for name in self.COMPARED if (row := self._difference(name))]
+
+    def _difference(self, name: str) -> "Difference | None":
+        mine, theirs = self._mine(name), self._theirs(name)
+        if name not in self.sent or mine == theirs or (name in self.ASKED_ANEW and not mine):
+            return None
+        untouched = self._is_untouched(name)
+        return Difference(name, str(self.fields[name].label), theirs, "" if untouched else mine, untouched=untouched)
 
     def refreshed(self) -> "UpdateForm":
-        """The same form, to be saved over what the others did: nothing typed is lost."""
-        self.data = {**self.data, "version": str(self.lead.version), "request_id": str(uuid.uuid4())}
+        """The same form, to be saved over what the others did: nothing typed is lost, nothing of theirs undone."""
+        theirs = {name: value for name, value in self.current().items() if self._is_untouched(name)}
+        afresh = {"version": str(self.lead.version), "request_id": str(uuid.uuid4()), "was": self.shown()}
+        self.data = {**self.data, **theirs, **afresh}
         typed = self.data.get("lead_status", "")
         if typed and self.outcome is None:
-            self.choose(
-                "lead_status", "No call: only details", [*outcome_choices(self.moment), ("Before", [(typed, typed)])]
-            )
+            offered = [*outcome_choices(self.moment), ("Before", [(typed, typed)])]
+            self.choose("lead_status", "No call: only details", offered)
         self.is_bound, self._errors = True, forms.utils.ErrorDict()
         return self
+
+    def shown(self) -> str:
+        """What the fields held when the form was opened, for the form to carry along."""
+        return json.dumps(self.current())
+
+    def _is_untouched(self, name: str) -> bool:
+        """Whether the person left the field as the form had shown it."""
+        try:
+            was = json.loads(self.data.get("was", ""))
+        except ValueError:
+            return False
+        return isinstance(was, dict) and name in was and was[name] == self.data.get(name)
 
     def resume(self, typed: Mapping[str, str]) -> None:
         """Shows what was typed before somebody had to sign in again; it is not saved, and not judged yet."""
@@ -333,11 +362,15 @@ class UpdateForm(CallForm):
         return next((str(words) for key, words in flat if key and str(key) == value), value)
 
 
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """One field: its name and label, what stands there by now, and what was typed."""
+    """One field: its name and label, what stands there by now, what was typed; `untouched` if nothing was."""
 
-    def __init__(self, name: str, label: str, theirs: str, mine: str) -> None:
-        self.name, self.label, self.theirs, self.mine = name, label, theirs, mine
+    name: str
+    label: str
+    theirs: str
+    mine: str
+    untouched: bool
 
 
 def written(at: datetime | None) -> str:

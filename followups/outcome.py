@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
+from django.db.models import Case, F, Value, When
+
 from followups.catalogue import CALL_BACK, UNTOUCHED, FinalStatus, FollowUp, Outcome
 from followups.models import EmailState, PSFollowup
 from followups.priority import priority
@@ -49,8 +51,9 @@ def apply(
         lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
     lead.last_attempt_at = at
     if outcome.contacted:
-        lead.first_call_at = lead.first_call_at or at
-        lead.last_contact_at = at
+        # Two people may have spoken with the customer within a moment, and be saved the other way round.
+        lead.first_call_at = min(lead.first_call_at or at, at)
+        lead.last_contact_at = max(lead.last_contact_at or at, at)
     lead.won_at = (lead.won_at or at) if outcome.implies == FinalStatus.WON else None
     lead.lost_at = (lead.lost_at or at) if outcome.implies == FinalStatus.LOST else None
     lead.lost_reason = (lost_reason or outcome.code) if outcome.implies == FinalStatus.LOST else ""
@@ -72,6 +75,16 @@ def prioritise(lead: Lead) -> None:
     """Works the priority out anew, after the status or the category."""
     promised = lead.lead_status == CALL_BACK
     lead.priority = priority(category=lead.lead_category, enquiries=lead.enquiries, promised=promised)
+
+
+def save_closed(followup: PSFollowup) -> None:
+    """Saves an assignment that `close` has ended. A worker may be noting just now that its mail has gone out."""
+    no_mail = Case(
+        When(email_state=EmailState.WAITING, then=Value(EmailState.NOT_NEEDED.value)), default=F("email_state")
+    )
+    PSFollowup.objects.filter(pk=followup.pk).update(
+        closed_at=followup.closed_at, final_status=followup.final_status, email_state=no_mail
+    )
 
 
 def close(followup: PSFollowup, final: FinalStatus, *, at: datetime) -> None:

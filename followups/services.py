@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from structlog.stdlib import get_logger
 
 from accounts.models import User
+from followups import outcome as outcomes
 from followups.models import CallRole, EmailState, Kind, Outbox, PSFollowup, State
 from followups.update import SAVED_FIELDS, Told, note, tell
 
@@ -25,16 +27,15 @@ def update_ps_lead(uid: str, actor: User, read: Callable[[PSFollowup], Told]) ->
     `read` turns what was typed into Told, against the lead as it stands under its lock; what it raises undoes all.
     Raises NotYours.
     """
-    at = timezone.now()
     with transaction.atomic():
         followup = held(uid, actor, lock=True)
+        at = timezone.now()
         told = read(followup)
         lead = followup.lead
         recorded = lead.test_drive_at
         rows = tell(lead, followup, told, actor=actor, role=CallRole.PS, at=at)
         lead.save(update_fields=SAVED_FIELDS)
-        if changed := _noted(followup, told, at):
-            followup.save(update_fields=changed)
+        _note_call(followup, told, at)
         Outbox.objects.bulk_create(rows)
         note(lead, told, actor, drive=recorded is None and told.test_drive_at is not None, at=at)
     log.info("lead updated by its PS", uid=uid, status=told.call and told.call.code)
@@ -53,18 +54,19 @@ def held(uid: str, actor: User, *, lock: bool = False) -> PSFollowup:
     return followup
 
 
-def _noted(followup: PSFollowup, told: Told, at: datetime) -> list[str]:
-    """What the save says of the assignment itself: a PS who calls has seen it. Returns the columns that changed."""
+def _note_call(followup: PSFollowup, told: Told, at: datetime) -> None:
+    """What the call says of the assignment itself: that the PS has seen it, and has reached the customer."""
     if told.call is None:
-        return []
-    changed = ["closed_at", "final_status", "email_state"] if told.call.closes else []
-    if followup.accepted_at is None:
-        followup.accepted_at = at
-        changed.append("accepted_at")
-    if told.call.contacted and followup.first_call_at is None:
-        followup.first_call_at = at
-        changed.append("first_call_at")
-    return changed
+        return
+    reached = told.call.contacted and followup.first_call_at is None
+    if reached or followup.accepted_at is None:
+        # “Got it” may have been pressed while this save waited.
+        PSFollowup.objects.filter(pk=followup.pk).update(
+            accepted_at=Coalesce(F("accepted_at"), at),
+            first_call_at=Coalesce(F("first_call_at"), at) if reached else F("first_call_at"),
+        )
+    if told.call.closes:
+        outcomes.save_closed(followup)
 
 
 @transaction.atomic

@@ -106,7 +106,7 @@ def hand_over(
     branch_id, ps_id = to
     if earlier:
         outcomes.close(earlier, FinalStatus.PENDING, at=at)
-        earlier.save(update_fields=["closed_at", "final_status", "email_state"])
+        outcomes.save_closed(earlier)
     closes = told.call is not None and told.call.closes
     followup = PSFollowup.objects.create(
         lead=lead,

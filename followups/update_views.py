@@ -43,6 +43,7 @@ def _asked(request: SignedInRequest, followup: PSFollowup, started: float) -> Ht
         return answers.read_json(form, started)
     if "resume" in request.POST:
         form.resume(request.POST.dict())
+        return _page(request, followup, form, resumed=True)
     return _page(request, followup, form)
 
 
@@ -86,6 +87,7 @@ def _page(
         "rules": outcome_rules(form.moment),
         "quick": quick_outcomes(form.moment, timezone.now()),
         "next": answers.way_back(request, ""),
+        "follow_up_note": wording.kept_follow_up(lead),
     }
     if "HX-Request" in request.headers:
         return render(request, "desk/work.html", context, status=status)

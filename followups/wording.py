@@ -45,3 +45,8 @@ def clock_in_words(at: datetime, now: datetime) -> str:
     clock = f"at {local.hour}:{local:%M}"
     days = (local.date() - today).days
     return clock if days == 0 else f"tomorrow {clock}" if days == 1 else moment_in_words(at)
+
+
+def kept_follow_up(lead: Any) -> str:
+    """Beside the field for a follow-up: what leaving it empty means."""
+    return f"empty keeps {moment_in_words(lead.follow_up_at)}" if lead.follow_up_at else "if one is agreed"

@@ -1,12 +1,12 @@
 """Supervision of leads, repeat enquiries and sources. What follows rules is read only: services write it."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+from django.urls import reverse
 from django.utils.html import format_html_join
 
 from accounts.models import Role, User
@@ -16,6 +16,7 @@ from followups.models import CallAttempt, Outbox, PSFollowup
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.phone import normalise, pretty
 from leads.uid import search_key
+from leads.updates import correct_lead
 
 PHONE_OR_UID = "A phone number in any spelling, or a uid"
 
@@ -98,7 +99,8 @@ def _related(row: LeadMaster) -> list[tuple[str, str]]:
         (DuplicateLead, "lead__exact", row.pk, "Repeat enquiries"),
         (Outbox, "lead__exact", row.pk, "Waiting work"),
     ]
-    return [(list_address(model, **{lookup: value}), words) for model, lookup, value, words in tables]
+    desk = (reverse("lead", args=[row.uid]), "On the desk: correct, reopen")
+    return [desk, *((list_address(model, **{lookup: value}), words) for model, lookup, value, words in tables)]
 
 
 @admin.register(LeadMaster)
@@ -155,12 +157,11 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
         return [name for name in self.get_fields(request, obj) if name not in (*self.EDITABLE, "version")]
 
     def save_model(self, request: HttpRequest, obj: LeadMaster, form: Any, change: bool) -> None:
-        """Writes what was edited and nothing else, so that the workers' counters stay as they are by now."""
+        """Writes what was edited and nothing else; who changed what is kept with the lead."""
         edited = {name: form.cleaned_data[name] for name in form.changed_data if name in self.EDITABLE}
-        now = timezone.now()
-        if "cre" in edited:
-            edited["cre_assigned_at"] = now if edited["cre"] else None
-        LeadMaster.objects.filter(pk=obj.pk).update(**edited, version=F("version") + 1, updated_at=now)
+        if edited:
+            actor = cast(User, request.user)
+            correct_lead(LeadMaster.objects.select_related("cre").get(pk=obj.pk), edited, actor)
 
     @admin.display(description="phone")
     def phone(self, row: LeadMaster) -> str:

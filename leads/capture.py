@@ -136,6 +136,9 @@ SELECT leads.open_id, leads.opened_by_pair OR repeats.asked_again_by_pair AS ask
   LEFT JOIN {PERSON} AS owner ON owner.id = shown.cre_id {CARD_JOINS}
 """
 
+# Of the row that is updated, not of a copy of it: somebody may have claimed the lead a moment ago.
+UNOWNED = f"NOT EXISTS (SELECT FROM {PERSON} WHERE id = lead.cre_id AND is_active)"
+
 CAPTURE = f"""
 WITH {KNOWN},
 people AS (  -- asked for here, so that no cache can be wrong about them
@@ -170,9 +173,10 @@ captured AS (  -- a rival who commits the same phone first is locked and shows i
 ),
 locked AS (  -- the lead first, then its repeats: in any other order two rivals would wait for each other
     SELECT lead.id
-      FROM {LEAD} AS lead JOIN facts ON lead.id = facts.open_id
+      FROM {LEAD} AS lead JOIN facts ON lead.id = facts.open_id CROSS JOIN typed
      WHERE facts.may_capture AND NOT facts.asked_before AND facts.replayed_id IS NULL
-       AND lead.final_status = 'Pending'
+       -- asked again of the row as it is once its lock is had: it may have been closed, or got another number
+       AND lead.final_status = 'Pending' AND lead.customer_mobile_number = typed.customer_mobile_number
        FOR NO KEY UPDATE OF lead
 ),
 repeated AS (
@@ -186,15 +190,13 @@ asked_again AS (  -- the lead moves up, and finds an owner if it has none who wo
     UPDATE {LEAD} AS lead
        SET enquiries = lead.enquiries + 1,
            priority = lead.priority + {REPEAT_POINTS},
-           first_call_at = coalesce(lead.first_call_at, typed.first_call_at),
-           last_contact_at = coalesce(typed.last_contact_at, lead.last_contact_at),
-           cre_id = CASE WHEN facts.is_cre AND owner.id IS NULL THEN typed.created_by_id ELSE lead.cre_id END,
-           cre_assigned_at = CASE WHEN facts.is_cre AND owner.id IS NULL THEN typed.created_at
+           first_call_at = least(lead.first_call_at, typed.first_call_at),
+           last_contact_at = greatest(lead.last_contact_at, typed.last_contact_at),
+           cre_id = CASE WHEN facts.is_cre AND {UNOWNED} THEN typed.created_by_id ELSE lead.cre_id END,
+           cre_assigned_at = CASE WHEN facts.is_cre AND {UNOWNED} THEN typed.created_at
                                   ELSE lead.cre_assigned_at END,
            updated_at = typed.created_at
       FROM repeated
-      JOIN {LEAD} AS before ON before.id = repeated.lead_id
-      LEFT JOIN {PERSON} AS owner ON owner.id = before.cre_id AND owner.is_active
      CROSS JOIN typed
      CROSS JOIN facts
      WHERE lead.id = repeated.lead_id

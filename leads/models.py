@@ -323,6 +323,13 @@ class LeadMaster(models.Model):
     def pretty_phone(self) -> str:
         return phone.pretty(self.customer_mobile_number)
 
+    def forget_former_people(self) -> None:
+        """After a wait for the lock: the row is the new one, and beside it PostgreSQL puts the joined old ones."""
+        for field in ("cre", "ps", "branch"):
+            kept = self._state.fields_cache.get(field)
+            if (kept.pk if kept else None) != getattr(self, f"{field}_id"):
+                self._state.fields_cache.pop(field, None)
+
     @property
     def closed_at(self) -> datetime | None:
         return self.won_at or self.lost_at

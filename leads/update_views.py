@@ -56,6 +56,7 @@ def _asked(request: SignedInRequest, lead: LeadMaster, started: float) -> HttpRe
         return answers.read_json(form, started)
     if "resume" in request.POST:
         form.resume(request.POST.dict())
+        return _page(request, lead, form, resumed=True)
     return _page(request, lead, form)
 
 
@@ -112,9 +113,12 @@ def _page(
     request: SignedInRequest, lead: LeadMaster, form: UpdateLeadForm, *, status: int = 200, **context: Any
 ) -> HttpResponse:
     now = timezone.now()
+    # Who has been given a number to call tells how the call went; who opened the lead may only correct it.
+    calling = request.user.role == Role.CRE and (request.GET.get("call") or request.POST.get("then") == "next")
+    if calling:
+        form.offer_outcomes()
     if context.get("differences") is not None:
         form.refreshed()
-    calling = request.user.role == Role.CRE and (request.GET.get("call") or request.POST.get("then") == "next")
     context |= {
         "lead": lead,
         "form": form,
@@ -123,6 +127,7 @@ def _page(
         "quick": quick_outcomes(form.moment, now) if request.user.role == Role.CRE else [],
         "calling": bool(calling),
         "next": answers.way_back(request, ""),
+        "follow_up_note": wording.kept_follow_up(lead),
     }
     if lead.next_call_by_id and lead.next_call_by_id != request.user.pk and (lead.next_call_until or now) > now:
         context["in_hand"] = lead.next_call_by

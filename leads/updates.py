@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from structlog.stdlib import get_logger
 
@@ -39,10 +41,11 @@ def update_lead(uid: str, actor: User, read: Callable[[LeadMaster], LeadTold]) -
     typed into LeadTold, against the lead as it stands under its lock; what it raises undoes all. Raises DoesNotExist
     for a lead that `actor` does not see, and Refused.
     """
-    at = timezone.now()
     try:
         with transaction.atomic():
             lead = _locked(uid, actor)
+            # From here on nobody else changes it: what is saved later was also told later.
+            at = timezone.now()
             told = read(lead)
             phone = told.phone
             _update(lead, told, actor, at)
@@ -56,7 +59,9 @@ def update_lead(uid: str, actor: User, read: Callable[[LeadMaster], LeadTold]) -
 
 def _locked(uid: str, actor: User) -> LeadMaster:
     seen = LeadMaster.objects.visible_to(actor).select_related("cre", "ps", "branch")
-    return seen.select_for_update(of=("self",), no_key=True).get(uid=uid)
+    lead = seen.select_for_update(of=("self",), no_key=True).get(uid=uid)
+    lead.forget_former_people()
+    return lead
 
 
 def _update(lead: LeadMaster, told: LeadTold, actor: User, at: datetime) -> None:
@@ -78,7 +83,7 @@ def _update(lead: LeadMaster, told: LeadTold, actor: User, at: datetime) -> None
     rows = tell(lead, followup, told, actor=actor, role=_role(actor), at=at)
     lead.save(update_fields=fields)
     if followup and closes:
-        followup.save(update_fields=["closed_at", "final_status", "email_state"])
+        outcomes.save_closed(followup)
     Outbox.objects.bulk_create([*rows, *given])
     LeadChange.objects.bulk_create(changes)
     note(lead, told, actor, drive=drive, at=at)
@@ -140,15 +145,33 @@ def _collides(field: str, phone: str, actor: User) -> Refused:
     return Refused({field: words}, rival if seen else None)
 
 
+def correct_lead(lead: LeadMaster, edited: dict[str, Any], actor: User) -> None:
+    """Writes what a supervisor edited in the admin, and nothing else, so that the workers' counters stay as they are.
+
+    `edited` maps fields to their new values; `lead` is locked by the caller and still holds the old ones.
+    """
+    at = timezone.now()
+    changes = [
+        LeadChange(
+            lead=lead, field=field, before=str(getattr(lead, field) or ""), after=str(value or ""), by=actor, at=at
+        )
+        for field, value in edited.items()
+    ]
+    if "cre" in edited:
+        edited = {**edited, "cre_assigned_at": at if edited["cre"] else None}
+    LeadMaster.objects.filter(pk=lead.pk).update(**edited, version=F("version") + 1, updated_at=at, saved_by=actor)
+    LeadChange.objects.bulk_create(changes)
+
+
 def reopen_lead(uid: str, actor: User, *, reason: str, version: int) -> LeadMaster:
     """A supervisor lets a closed lead be worked on again: it waits for a call now, and its PS has it again.
 
     A PS who takes no leads any more does not get it back: the CRE chooses another. Raises DoesNotExist and Refused.
     """
-    at = timezone.now()
     try:
         with transaction.atomic():
             lead = _locked(uid, actor)
+            at = timezone.now()
             phone = lead.customer_mobile_number
             _reopen(lead, actor, reason=reason, version=version, at=at)
     except IntegrityError as error:

@@ -151,11 +151,19 @@ def test_what_rules_decide_cannot_be_edited(meera: Client, cast: Cast) -> None:
         "cre",
         "version",
     }
-    posted = form(lead, lead_status="Booked", final_status="Won", uid="M-1", attempts="9", priority="900")
+    posted = form(lead, customer_name="Ramesh K", lead_status="Booked", final_status="Won", uid="M-1", priority="900")
     assert meera.post(change_address(lead), {**posted, "customer_mobile_number": "+911"}).status_code == 302
     after: dict[str, object] = {**LeadMaster.objects.values().get(pk=lead.pk)}
     before = {field.attname: getattr(lead, field.attname) for field in lead._meta.concrete_fields}
-    assert {name for name in after if after[name] != before[name]} == {"version", "updated_at"}
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"customer_name", "version", "updated_at", "saved_by_id"}
+    change = lead.changes.get()
+    assert (change.field, change.before, change.after, change.by) == (
+        "customer_name",
+        "Ramesh Kumar",
+        "Ramesh K",
+        cast.meera,
+    )
 
 
 def test_a_lead_is_given_to_another_cre(meera: Client, cast: Cast) -> None:

@@ -111,7 +111,7 @@
     clearTimeout(arriving);
     byId("busy")?.classList.remove("leaving");
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
-    for (const button of document.querySelectorAll(".button[aria-busy]")) button.removeAttribute("aria-busy");
+    for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
   };
   const leave = () => {
     byId("busy")?.classList.add("leaving");
@@ -185,9 +185,10 @@
     return written(Math.max(at, day + OPENS));
   };
 
-  const followOutcome = (outcome, field, rules, unruled = "if one is agreed") => {
+  const followOutcome = (outcome, field, rules) => {
     const input = field.querySelector("input");
     const note = field.querySelector(".field-note");
+    const unruled = note.textContent;
     let suggested = "";
     const apply = (typed) => {
       const rule = rules[outcome.value];
@@ -291,7 +292,7 @@
     if (!fields.lead_status) return;
     const rules = JSON.parse(form.querySelector("script[type='application/json']").textContent);
     const part = (name) => form.querySelector(`[data-field=${name}]`);
-    followOutcome(fields.lead_status, part("follow_up_date"), rules, "empty keeps what was agreed");
+    followOutcome(fields.lead_status, part("follow_up_date"), rules);
     followLoss(fields.lead_status, part("lost_reason"), rules);
     followHandOver(fields.lead_status, form, rules);
   };
