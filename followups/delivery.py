@@ -142,6 +142,9 @@ def _taken_over(row: Outbox) -> Writer | None:
     present = PSFollowup.objects.open().filter(lead=row.lead).select_related("ps", "branch").first()
     if former is None or not (former.ps.is_active and former.ps.email) or present is None or present.ps == former.ps:
         return None
+    if former.email_state == EmailState.NOT_NEEDED and former.accepted_at is None:
+        # Taken away before they had heard of it.
+        return None
     return lambda: mail.taken_over(row, former, present)
 
 

@@ -216,6 +216,24 @@ class UpdateForm(CallForm):
             "test_drive_at": written(self.lead.test_drive_at),
         }
 
+    def stored(self) -> dict[str, Any]:
+        """The same values as `current`, as they are stored."""
+        lead = self.lead
+        return {
+            "lead_category": lead.lead_category,
+            "model_interested": lead.model_interested,
+            "test_drive_at": lead.test_drive_at,
+        }
+
+    def _clean_fields(self) -> None:
+        """What stands in the lead and was left alone is not judged anew: rules may have changed since."""
+        shown, stored, fields = self.current(), self.stored(), self.fields
+        left_alone = {name: value for name, value in stored.items() if self.data.get(name) == shown[name]}
+        self.fields = {name: field for name, field in fields.items() if name not in left_alone}
+        super()._clean_fields()  # type: ignore[misc]
+        self.fields = fields
+        self.cleaned_data.update({name: value for name, value in left_alone.items() if name in fields})
+
     # --- Reading --------------------------------------------------------------------------------------------------
 
     def told(self, *, actor_id: int, cause: str) -> Told:
@@ -314,11 +332,7 @@ class UpdateForm(CallForm):
         theirs = {name: value for name, value in self.current().items() if self._is_untouched(name)}
         afresh = {"version": str(self.lead.version), "request_id": str(uuid.uuid4()), "was": self.shown()}
         self.data = {**self.data, **theirs, **afresh}
-        typed = self.data.get("lead_status", "")
-        if typed and self.outcome is None:
-            offered = [*outcome_choices(self.moment), ("Before", [(typed, typed)])]
-            self.choose("lead_status", "No call: only details", offered)
-        self.is_bound, self._errors = True, forms.utils.ErrorDict()
+        self._show_unjudged()
         return self
 
     def shown(self) -> str:
@@ -336,6 +350,14 @@ class UpdateForm(CallForm):
     def resume(self, typed: Mapping[str, str]) -> None:
         """Shows what was typed before somebody had to sign in again; it is not saved, and not judged yet."""
         self.data = {**self.current(), **typed}
+        self._show_unjudged()
+
+    def _show_unjudged(self) -> None:
+        typed = self.data.get("lead_status", "")
+        if typed and typed not in {outcome.code for outcome in catalogue.offered(self.moment)}:
+            # Not offered any more, and not lost either: saved again, it is refused in words.
+            offered = [*outcome_choices(self.moment), ("Chosen before", [(typed, typed)])]
+            self.choose("lead_status", "No call: only details", offered)
         self.is_bound, self._errors = True, forms.utils.ErrorDict()
 
     def _theirs(self, name: str) -> str:

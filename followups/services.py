@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -52,6 +53,16 @@ def held(uid: str, actor: User, *, lock: bool = False) -> PSFollowup:
     if followup is None or followup.lead.ps_id != actor.pk:
         raise NotYours
     return followup
+
+
+def saved_before(uid: str, actor: User, request_id: str) -> PSFollowup | None:
+    """The assignment that this very form has closed already: its answer had got lost on the way."""
+    try:
+        form = UUID(request_id)
+    except ValueError:
+        return None
+    mine = PSFollowup.objects.filter(lead__uid=uid, ps=actor, lead__saved_by=actor, lead__saved_request_id=form)
+    return mine.select_related("lead").first()
 
 
 def _note_call(followup: PSFollowup, told: Told, at: datetime) -> None:

@@ -17,8 +17,9 @@ from followups.catalogue import Moment
 from followups.forms import Invalid, Replayed, Stale, UpdateForm, outcome_rules
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
-from followups.services import NotYours, held, update_ps_lead
+from followups.services import NotYours, held, saved_before, update_ps_lead
 from followups.told import assignments, calls, waiting_for
+from followups.uid import search_key
 from followups.update import Told
 
 NOT_YOURS = "This lead is not, or no longer, yours to follow up. Nothing was saved."
@@ -29,11 +30,15 @@ NOT_YOURS = "This lead is not, or no longer, yours to follow up. Nothing was sav
 def ps_update(request: SignedInRequest, uid: str) -> HttpResponse:
     """The PS's form for one of their open leads; posted, what became of it."""
     started = time.perf_counter()
+    key = search_key(uid) or ""
     try:
         if request.method != "POST" or "resume" in request.POST:
-            return _asked(request, held(uid, request.user), started)
-        return _posted(request, uid, started)
+            return _asked(request, held(key, request.user), started)
+        return _posted(request, key, started)
     except NotYours:
+        before = saved_before(key, request.user, request.POST.get("request_id", ""))
+        if before:
+            return _saved(request, before.lead, wording.replayed(before.lead), started)
         return _not_yours(request)
 
 
@@ -68,9 +73,13 @@ def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
         if wants_json(request):
             return answers.invalid_json(invalid.form, started)
         return _page(request, asked[0], invalid.form, status=422)
+    return _saved(request, followup.lead, message, started)
+
+
+def _saved(request: HttpRequest, lead: Any, message: str, started: float) -> HttpResponse:
     if wants_json(request):
-        return answers.saved_json(followup.lead, message, started)
-    return answers.saved_page(request, followup.lead, message, home=reverse("ps_dashboard"))
+        return answers.saved_json(lead, message, started)
+    return answers.saved_page(request, lead, message, home=reverse("ps_dashboard"))
 
 
 def _page(

@@ -13,9 +13,9 @@ from accounts.models import Role, User
 from accounts.supervision import BigTableAdmin, KeptWhileUsedAdmin, ReadOnlyAdmin, list_address
 from followups.admin import CallerFilter, SellerFilter
 from followups.models import CallAttempt, Outbox, PSFollowup
+from followups.uid import search_key
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.phone import normalise, pretty
-from leads.uid import search_key
 from leads.updates import correct_lead
 
 PHONE_OR_UID = "A phone number in any spelling, or a uid"

@@ -22,9 +22,9 @@ from followups.models import CallAttempt, Outbox, PSFollowup
 from leads import invented
 from leads.chronicle import Chronicle, Numbers, Staff
 from leads.history import History
-from leads.models import DuplicateLead, LeadMaster
+from leads.models import DuplicateLead, LeadChange, LeadMaster
 
-LOADED = (LeadMaster, PSFollowup, CallAttempt, DuplicateLead)
+LOADED = (LeadMaster, PSFollowup, CallAttempt, DuplicateLead, LeadChange)
 CHUNK = 4_000
 # More than so many leads ever need; what is left over serves the next ones.
 FOLLOWUPS, ATTEMPTS = 3, 12
@@ -135,6 +135,7 @@ def _save(histories: list[History]) -> None:
     _copy(PSFollowup, [row for history in histories for row in history.followups])
     _copy(CallAttempt, [row for history in histories for row in history.attempts], key=False)
     _copy(DuplicateLead, [row for history in histories for row in history.repeats], key=False)
+    _copy(LeadChange, [row for history in histories for row in history.changes], key=False)
     # References are checked chunk by chunk: what is to be checked at the end would be kept in memory.
     _run("SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED")
 

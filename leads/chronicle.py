@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from followups.catalogue import BY_CODE, UNTOUCHED, FinalStatus, FollowUp, Outcome
+from followups.catalogue import BY_CODE, UNTOUCHED, FollowUp, Outcome
 from followups.models import CallRole, PSFollowup
 from followups.priority import priority
 from leads import invented, uid
-from leads.history import Blank, Call, History
+from leads.history import PENDING, Blank, Call, History
 from leads.invented import Deck
 from leads.models import DuplicateLead, LeadMaster
 from leads.office_hours import in_hours, moments, promised
@@ -20,6 +20,8 @@ COMES_BACK_AFTER = timedelta(days=14)
 REMEMBERED = 5_000
 # On these the customer talks of what to buy.
 TALKED = {"Interested", "Customer Visited Experience Centre", "Booked", "Retailed"}
+# When these are told, the customer has ridden the scooter, as a rule or often.
+RIDDEN = {"Test Drive": 0.8, "Booked": 0.5, "Retailed": 0.5, "Booked with another number": 0.3}
 
 AT_CAPTURE, ON_REPEAT = Deck(invented.AT_CAPTURE), Deck(invented.ON_REPEAT)
 CRE_FIRST, CRE_LATER, BY_PS = Deck(invented.CRE_FIRST), Deck(invented.CRE_LATER), Deck(invented.BY_PS)
@@ -65,7 +67,7 @@ class Chronicle:
         for at in moments(count, since, until, self.chance):
             history = self._captured(at)
             self._work_on(history, until)
-            if history.lead.final_status != FinalStatus.PENDING.value:
+            if history.lead.final_status != PENDING:
                 self._remember(history.lead)
             yield history
 
@@ -142,24 +144,59 @@ class Chronicle:
     # --- Afterwards -------------------------------------------------------------------------------------
 
     def _work_on(self, history: History, until: datetime) -> None:
-        """Calls and now and then a second enquiry, until the lead is closed or forgotten, or `until`."""
+        """Until the lead is closed or forgotten, or `until`; hardly any is opened again."""
         lead, chance = history.lead, self.chance
         last = lead.created_at
         if lead.cre_id is None:
             last = in_hours(last + timedelta(minutes=chance.expovariate(1 / 90) + 2), chance)
             if last > until:
                 return
-            history.owned(self.cres.draw(chance), last)
-        while lead.final_status == FinalStatus.PENDING.value and chance.random() >= self.forgotten:
+            history.owned(self.cres.draw(chance), last, by=self.staff.supervisor)
+        closed_at = self._until_closed(history, last, until)
+        while closed_at and chance.random() < 0.015:
+            reopened_at = in_hours(closed_at + timedelta(days=chance.expovariate(1 / 3)), chance)
+            if reopened_at > until:
+                return
+            self._reopen(history, reopened_at)
+            closed_at = self._until_closed(history, reopened_at, until)
+
+    def _until_closed(self, history: History, last: datetime, until: datetime) -> datetime | None:
+        """Calls and now and then a second enquiry, from `last` on; returns when one of them closed the lead."""
+        lead, chance = history.lead, self.chance
+        while lead.final_status == PENDING:
+            if chance.random() < self.forgotten:
+                self._got_it(history, last, until)
+                return None
             at = self._next_call(lead, last)
             if chance.random() < 0.05:
                 again = last + (at - last) * chance.random()
                 if again < until:
                     self._asks_again(history, again)
+            self._got_it(history, last, min(at, until))
             if at > until:
-                return
+                return None
             self._next(history, at)
             last = at
+        return last
+
+    def _got_it(self, history: History, last: datetime, before: datetime) -> None:
+        """A PS who was given the lead at `last` says so: mostly soon, sometimes late, or never."""
+        followup, chance = history.assigned, self.chance
+        if followup is None or followup.assigned_at != last or chance.random() < 0.06:
+            return
+        minutes = chance.expovariate(1 / 200 if chance.random() < 0.15 else 1 / 9)
+        at = in_hours(last + timedelta(minutes=minutes), chance)
+        if at < before:
+            followup.accepted_at = at
+
+    def _reopen(self, history: History, at: datetime) -> None:
+        """A supervisor knows better than the last call; a PS who takes no leads just then loses it by that."""
+        lead, chance, supervisor = history.lead, self.chance, self.staff.supervisor
+        reason = chance.choice(invented.REOPENED[lead.final_status])
+        followup = None
+        if lead.ps_id is not None and chance.random() < 0.9:
+            followup = self._assignment(lead, supervisor, at, ps=lead.ps_id)
+        history.reopened(followup, by=supervisor, at=at, reason=reason)
 
     def _next_call(self, lead: LeadMaster, last: datetime) -> datetime:
         """Some hours after what was promised, or else within a day or so."""
@@ -176,6 +213,10 @@ class Chronicle:
         if followup and chance.random() < 0.03:
             history.reassign(self._assignment(lead, cre, at))
             return
+        if chance.random() < 0.01:
+            name = f"{lead.customer_name.split()[0]} {invented.surname(chance)}"
+            history.corrected("customer_name", name, by=cre, at=at)
+            return
         if followup and chance.random() < 0.7:
             call = self._told(BY_CODE[BY_PS.draw(chance)], followup.ps_id, at, CallRole.PS)
         else:
@@ -184,9 +225,9 @@ class Chronicle:
         if call.outcome.contacted and not call.outcome.closes and followup is None:
             self._qualify(lead)
             history.assign(self._assignment(lead, cre, at))
-        if call.outcome.code == "Test Drive":
-            lead.test_drive_at = call.follow_up_at
         history.called(call)
+        if lead.test_drive_at is None and chance.random() < RIDDEN.get(call.outcome.code, 0):
+            history.ridden(self._just_before(at, lead.created_at), by=call.by, at=at)
 
     def _asks_again(self, history: History, at: datetime) -> None:
         lead, chance = history.lead, self.chance
@@ -211,6 +252,11 @@ class Chronicle:
 
     # --- Details ----------------------------------------------------------------------------------------
 
+    def _just_before(self, at: datetime, earliest: datetime) -> datetime:
+        """Within the two hours before, on five minutes."""
+        told = at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0)
+        return max(told - timedelta(minutes=5 * self.chance.randint(2, 24)), earliest)
+
     def _told(self, outcome: Outcome, by: int, at: datetime, role: CallRole = CallRole.CRE) -> Call:
         remark = invented.remark(outcome.code, self.chance)
         follow_up_at = self._follow_up(outcome, at)
@@ -230,13 +276,13 @@ class Chronicle:
         lead.model_interested = lead.model_interested or MODEL.draw(self.chance)
         lead.branch_id = lead.branch_id or self.branches.draw(self.chance)
 
-    def _assignment(self, lead: LeadMaster, by: int, at: datetime) -> PSFollowup:
-        """Some PS of the branch, which `lead` has by now."""
+    def _assignment(self, lead: LeadMaster, by: int, at: datetime, ps: int | None = None) -> PSFollowup:
+        """To `ps` or else some PS of the branch, which `lead` has by now."""
         assert lead.branch_id is not None
         return FOLLOWUP.filled(
             id=next(self.numbers.followups),
             lead_id=lead.uid,
-            ps_id=self.sellers[lead.branch_id].draw(self.chance),
+            ps_id=ps or self.sellers[lead.branch_id].draw(self.chance),
             branch_id=lead.branch_id,
             assigned_by_id=by,
             assigned_at=at,

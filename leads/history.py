@@ -13,13 +13,13 @@ from django.db import models
 
 from followups import outcome as outcomes
 from followups.calls import CallNumber, following
-from followups.catalogue import CALL_BACK, FinalStatus, Outcome
+from followups.catalogue import FinalStatus, Outcome
 from followups.models import CallRole, EmailState, PSFollowup
-from followups.priority import priority
 from leads.models import DuplicateLead, LeadMaster
 
 # How soon the workers come to what a save has left them.
 AFTER_A_MOMENT = timedelta(seconds=1)
+PENDING = FinalStatus.PENDING.value
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -73,6 +73,19 @@ class Attempt:
     outbox_id: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """A row of lead_change, column by column."""
+
+    lead_id: int
+    field: str
+    before: str
+    after: str
+    reason: str
+    by_id: int
+    at: datetime
+
+
 @dataclass(slots=True)
 class History:
     """One lead with all that belongs to it; `outbox` gives the ids that its calls had while they waited."""
@@ -82,6 +95,7 @@ class History:
     followups: list[PSFollowup] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     repeats: list[DuplicateLead] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     _numbers: dict[CallRole, tuple[CallNumber, bool]] = field(default_factory=dict)
 
     @property
@@ -102,16 +116,20 @@ class History:
         self._attempt(call, self.followups[-1] if self.followups else None)
 
     def called(self, call: Call) -> None:
-        """A later call, saved by a person."""
+        """A later call, saved by a person. A PS who calls has accepted the lead."""
         followup = self.assigned
+        if followup and call.role == CallRole.PS:
+            followup.accepted_at = followup.accepted_at or call.at
+            if call.outcome.contacted:
+                followup.first_call_at = followup.first_call_at or call.at
         self._apply(call, followup)
-        self.lead.version += 1
+        self._saved(call.by, call.at)
         self._attempt(call, followup)
 
-    def owned(self, cre: int, at: datetime) -> None:
+    def owned(self, cre: int, at: datetime, *, by: int) -> None:
         """A supervisor gives the lead to a CRE."""
-        self.lead.cre_id, self.lead.cre_assigned_at, self.lead.updated_at = cre, at, at
-        self.lead.version += 1
+        self.lead.cre_id, self.lead.cre_assigned_at = cre, at
+        self._saved(by, at)
 
     def assign(self, followup: PSFollowup, *, closing: Outcome | None = None) -> None:
         """The lead goes to a PS, with a mail; none goes out where the same save closes the lead."""
@@ -128,22 +146,49 @@ class History:
         if self.assigned:
             outcomes.close(self.assigned, FinalStatus.PENDING, at=followup.assigned_at)
         self.assign(followup)
-        self.lead.updated_at = followup.assigned_at
-        self.lead.version += 1
+        self._saved(followup.assigned_by_id, followup.assigned_at)
+
+    def ridden(self, ridden_at: datetime, *, by: int, at: datetime) -> None:
+        """The call just told says when the customer rode the scooter."""
+        self.lead.test_drive_at = ridden_at
+        self._note("test_drive_at", "", ridden_at.isoformat(), by=by, at=at)
+
+    def corrected(self, column: str, after: str, *, by: int, at: datetime) -> None:
+        """What was typed wrongly is put right."""
+        self._note(column, getattr(self.lead, column), after, by=by, at=at)
+        setattr(self.lead, column, after)
+        self._saved(by, at)
+
+    def reopened(self, followup: PSFollowup | None, *, by: int, at: datetime, reason: str) -> None:
+        """A supervisor opens the closed lead again, with a new assignment, or taken away from its PS."""
+        lead, before = self.lead, self.lead.final_status
+        outcomes.reopen(lead, at=at)
+        self._note("final_status", before, lead.final_status, by=by, at=at, reason=reason)
+        lead.ps_id, lead.ps_assigned_at = None, None
+        if followup:
+            self.assign(followup)
+        self._saved(by, at)
 
     def asked_again(self, repeat: DuplicateLead, call: Call) -> None:
         """An enquiry from another pair: a row in the ledger, the call, and up the lead goes."""
         lead = self.lead
         self.repeats.append(repeat)
         lead.enquiries += 1
-        lead.priority = priority(
-            category=lead.lead_category, enquiries=lead.enquiries, promised=lead.lead_status == CALL_BACK
-        )
+        outcomes.prioritise(lead)
         if call.outcome.contacted:
             lead.first_call_at = lead.first_call_at or call.at
             lead.last_contact_at = call.at
         lead.updated_at = call.at
         self._attempt(call, None)
+
+    def _note(self, column: str, before: str, after: str, *, by: int, at: datetime, reason: str = "") -> None:
+        self.changes.append(
+            Change(lead_id=self.lead.pk, field=column, before=before, after=after, reason=reason, by_id=by, at=at)
+        )
+
+    def _saved(self, by: int, at: datetime) -> None:
+        self.lead.saved_by_id, self.lead.updated_at = by, at
+        self.lead.version += 1
 
     def _apply(self, call: Call, followup: PSFollowup | None) -> None:
         outcomes.apply(self.lead, followup, call.outcome, at=call.at, follow_up_at=call.follow_up_at)
@@ -168,7 +213,7 @@ class History:
                 contacted=outcome.contacted,
                 remark=call.remark,
                 follow_up_at=None if outcome.closes else call.follow_up_at,
-                final_status_before=FinalStatus.PENDING.value,
+                final_status_before=PENDING,
                 final_status_after=lead.final_status,
                 called_at=call.at,
                 recorded_at=call.at + AFTER_A_MOMENT,

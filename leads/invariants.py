@@ -32,6 +32,11 @@ WINNING = _codes(*(outcome.code for outcome in OUTCOMES if outcome.implies == WO
 LOSING = _codes(*(outcome.code for outcome in OUTCOMES if outcome.implies == LOST))
 POINTS = " ".join(f"WHEN '{category}' THEN {points}" for category, points in CATEGORY_POINTS.items())
 
+# When a lead was reopened last: its status and its closing are those of what was told of it since.
+REOPENED = """
+reopened AS MATERIALIZED (
+    SELECT lead_id, max(at) AS at FROM lead_change WHERE field = 'final_status' GROUP BY lead_id
+)"""
 # A call in which the customer asked again is told to the lead, but its outcome does not become the lead's.
 CALLS = """
 calls AS (
@@ -41,7 +46,7 @@ calls AS (
         ON again.lead_id = call.lead_id AND again.created_at = call.called_at
 )"""
 TOLD = f"""
-WITH {CALLS},
+WITH {CALLS}, {REOPENED},
 told AS MATERIALIZED (
     SELECT lead_id, count(*) AS attempts, min(called_at) AS first_attempt_at,
            min(called_at) FILTER (WHERE contacted) AS first_call_at,
@@ -51,9 +56,21 @@ told AS MATERIALIZED (
       FROM calls
      GROUP BY lead_id
 )
-SELECT lead.uid FROM lead_master AS lead LEFT JOIN told ON told.lead_id = lead.id
+SELECT lead.uid FROM lead_master AS lead
+  LEFT JOIN told ON told.lead_id = lead.id LEFT JOIN reopened ON reopened.lead_id = lead.id
  WHERE NOT EXISTS (SELECT FROM outbox WHERE outbox.lead_id = lead.id AND outbox.kind = 'attempt')
    AND """
+# What each PS made of an assignment, where none of its calls waits for the recorder.
+FOLLOWED = """
+WITH called AS MATERIALIZED (
+    SELECT ps_followup_id, min(called_at) AS first_at, min(called_at) FILTER (WHERE contacted) AS reached_at
+      FROM call_attempt WHERE role = 'ps' GROUP BY ps_followup_id
+)
+SELECT DISTINCT followup.lead_uid
+  FROM ps_followup AS followup LEFT JOIN called ON called.ps_followup_id = followup.id
+ WHERE NOT EXISTS (
+    SELECT FROM outbox WHERE outbox.ps_followup_id = followup.id AND outbox.kind = 'attempt'
+ ) AND """
 # The assignments of a lead, the latest first.
 LATEST = """
 WITH latest AS MATERIALIZED (
@@ -84,14 +101,23 @@ INVARIANTS = (
         TOLD + "lead.last_contact_at IS DISTINCT FROM told.last_contact_at",
     ),
     Invariant(
+        "last attempt",
+        "do not show their own last call, reached or not, as last attempt",
+        TOLD + "lead.last_attempt_at IS DISTINCT FROM told.saved_at",
+    ),
+    Invariant(
         "status of the last call",
-        "have another status than their last call",
-        TOLD + f"lead.lead_status <> coalesce(told.status, '{UNTOUCHED}')",
+        "have another status than their last call, or than a lead that was reopened since",
+        TOLD
+        + f"""lead.lead_status <> CASE WHEN told.saved_at > coalesce(reopened.at, '-infinity')
+                                       THEN told.status ELSE '{UNTOUCHED}' END""",
     ),
     Invariant(
         "closed by the last call",
-        "were closed at another time than their last call",
-        TOLD + "coalesce(lead.won_at, lead.lost_at) <> coalesce(told.saved_at, '-infinity')",
+        "were closed at another time than their last call, or before they were reopened",
+        TOLD
+        + """(coalesce(lead.won_at, lead.lost_at) <> coalesce(told.saved_at, '-infinity')
+             OR coalesce(lead.won_at, lead.lost_at) < reopened.at)""",
     ),
     Invariant(
         "calls as in the catalogue",
@@ -127,6 +153,31 @@ INVARIANTS = (
          WHERE call.role = 'ps' AND followup.id IS NULL OR followup.lead_uid <> lead.uid""",
     ),
     Invariant(
+        "first call of the PS",
+        "have a follow-up that does not show when its PS first reached the customer",
+        FOLLOWED + "followup.first_call_at IS DISTINCT FROM called.reached_at",
+    ),
+    Invariant(
+        "accepted by calling",
+        "have a follow-up that was accepted before it was given, or not by the time of its PS's first call",
+        FOLLOWED
+        + "(followup.accepted_at < followup.assigned_at OR coalesce(accepted_at, 'infinity') > called.first_at)",
+    ),
+    Invariant(
+        "reopened after a closing call",
+        "were reopened though no call had closed them as it says there",
+        """SELECT DISTINCT lead.uid
+          FROM lead_change AS change JOIN lead_master AS lead ON lead.id = change.lead_id
+          LEFT JOIN LATERAL (
+            SELECT final_status_after FROM call_attempt AS call
+             WHERE call.lead_id = change.lead_id AND call.called_at <= change.at
+             ORDER BY call.called_at DESC, call.id DESC LIMIT 1
+          ) AS closing ON true
+         WHERE change.field = 'final_status'
+           AND (change.before, change.after) IS DISTINCT FROM (closing.final_status_after, 'Pending')
+           AND NOT EXISTS (SELECT FROM outbox WHERE outbox.lead_id = lead.id AND outbox.kind = 'attempt')""",
+    ),
+    Invariant(
         "enquiries counted",
         "have another number of enquiries than repeats and one",
         """SELECT lead.uid FROM lead_master AS lead
@@ -156,16 +207,19 @@ INVARIANTS = (
         """SELECT lead.uid FROM lead_master AS lead
           LEFT JOIN ps_followup AS held ON held.lead_uid = lead.uid AND held.closed_at IS NULL
          WHERE held.ps_id IS DISTINCT FROM CASE lead.final_status WHEN 'Pending' THEN lead.ps_id END
-            OR held.branch_id <> lead.branch_id""",
+            OR (held.branch_id, held.assigned_at) <> (lead.branch_id, lead.ps_assigned_at)""",
     ),
     Invariant(
         "latest follow-up",
-        "do not name the PS of their latest follow-up, or were closed otherwise than it",
+        "do not name the PS of their latest follow-up, unless it was taken away, or were closed otherwise than it",
         LATEST
-        + """(lead.ps_id, lead.ps_assigned_at) IS DISTINCT FROM (latest.ps_id, latest.assigned_at)
-            OR lead.final_status <> 'Pending' AND latest.lead_uid IS NOT NULL
-               AND (lead.final_status, coalesce(lead.won_at, lead.lost_at))
-                   IS DISTINCT FROM (latest.final_status, latest.closed_at)""",
+        + """CASE WHEN lead.ps_id IS NULL
+                  THEN latest.lead_uid IS NOT NULL
+                       AND coalesce(latest.closed_at, 'infinity') >= coalesce(lead.won_at, lead.lost_at, 'infinity')
+                  ELSE (lead.ps_id, lead.ps_assigned_at) IS DISTINCT FROM (latest.ps_id, latest.assigned_at)
+                       OR lead.final_status <> 'Pending'
+                          AND (lead.final_status, coalesce(lead.won_at, lead.lost_at))
+                              IS DISTINCT FROM (latest.final_status, latest.closed_at) END""",
     ),
     Invariant(
         "mail on its way",
@@ -179,21 +233,30 @@ INVARIANTS = (
     Invariant(
         "returning customers",
         "do not point at the latest lead that was closed when their customer came back",
-        """WITH several AS (
+        # Whose number was corrected has come back to us only since then. What was reopened since had been closed.
+        """WITH corrected AS MATERIALIZED (SELECT lead_id FROM lead_change WHERE field = 'customer_mobile_number'),
+        several AS (
             SELECT customer_mobile_number FROM lead_master GROUP BY customer_mobile_number HAVING count(*) > 1
+            EXCEPT SELECT customer_mobile_number FROM lead_master WHERE id IN (SELECT lead_id FROM corrected)
         )
         SELECT lead.uid FROM lead_master AS lead JOIN several USING (customer_mobile_number)
           LEFT JOIN LATERAL (
             SELECT earlier.id FROM lead_master AS earlier
              WHERE earlier.customer_mobile_number = lead.customer_mobile_number
                AND (earlier.created_at, earlier.id) < (lead.created_at, lead.id)
-               AND coalesce(earlier.won_at, earlier.lost_at) <= lead.created_at
+               AND (coalesce(earlier.won_at, earlier.lost_at) <= lead.created_at
+                    OR EXISTS (
+                        SELECT FROM lead_change AS change
+                         WHERE change.lead_id = earlier.id AND change.field = 'final_status'
+                           AND change.at > lead.created_at
+                    ))
              ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1
           ) AS earlier ON true
          WHERE lead.previous_id IS DISTINCT FROM earlier.id
         UNION ALL
         SELECT lead.uid FROM lead_master AS lead JOIN lead_master AS before ON before.id = lead.previous_id
-         WHERE before.customer_mobile_number <> lead.customer_mobile_number""",
+         WHERE before.customer_mobile_number <> lead.customer_mobile_number
+           AND NOT EXISTS (SELECT FROM corrected WHERE lead_id IN (lead.id, before.id))""",
     ),
 )
 

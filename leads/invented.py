@@ -100,9 +100,9 @@ REMARKS: dict[str, tuple[str, ...]] = {
     ),
     "Customer Visited Experience Centre": ("Saw the scooter at the showroom on Sunday.",),
     "Test Drive": (
-        "Wants to ride with his wife on the pillion.",
-        "Test ride at the showroom.",
-        "Ride at home, please.",
+        "Rode with his wife on the pillion, liked it.",
+        "Test ride at the showroom, asked for the price after exchange.",
+        "Rode it at home, wants a day to think.",
     ),
     "Discount Issue": ("Got a better price quoted elsewhere.", "Waits for the exchange bonus."),
     "Delayed": (
@@ -123,6 +123,12 @@ REMARKS: dict[str, tuple[str, ...]] = {
     "Out of Station": ("Moved to another town.", "Works abroad until next year."),
     "Finance Rejected": ("Loan was refused, no second applicant.",),
     "Dropped": ("No answer for weeks.", "Plan given up."),
+}
+
+# Why a supervisor opens a closed lead again, by how it had been closed.
+REOPENED = {
+    "Won": ("Booking was cancelled, wants another model.", "Closed by mistake, only asked for the booking form."),
+    "Lost": ("Called the showroom again, wants a quotation.", "Loan is approved after all.", "Closed by mistake."),
 }
 
 NUMBERS = 1_000_000_000  # +91 9xxx xxx xxx: every one of them is a valid Indian mobile number
@@ -166,6 +172,10 @@ def typed(e164: str, chance: random.Random) -> str:
 
 def full_name(chance: random.Random) -> str:
     return f"{chance.choice(FIRST_NAMES)} {chance.choice(SURNAMES)}"
+
+
+def surname(chance: random.Random) -> str:
+    return chance.choice(SURNAMES)
 
 
 def remark(status: str, chance: random.Random) -> str:

@@ -6,11 +6,8 @@ the unique constraint says so and capture takes another moment.
 """
 
 import hashlib
-import re
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32: none that is misread on the telephone
-SHAPE = re.compile(rf"[A-Z]-\d{{5}}-[{ALPHABET}]{{7}}")
-MISREAD = str.maketrans("ILO", "110")
+from followups.uid import ALPHABET
 
 
 def make(*, letter: str, phone: str, pair: tuple[str, str], nanoseconds: int, key: bytes) -> str:
@@ -23,10 +20,3 @@ def make(*, letter: str, phone: str, pair: tuple[str, str], nanoseconds: int, ke
     hashed = "".join(ALPHABET[bits >> shift & 31] for shift in range(30, -1, -5))
     digits = phone.lstrip("+").rjust(5, "0")[-5:]
     return f"{letter}-{digits}-{hashed}"
-
-
-def search_key(typed: str) -> str | None:
-    """`typed` as a uid, misread letters put right; None when it does not look like one."""
-    head, *rest = typed.strip().upper().split("-")
-    cleaned = "-".join([head, *(part.translate(MISREAD) for part in rest)])
-    return cleaned if SHAPE.fullmatch(cleaned) else None

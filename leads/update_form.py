@@ -96,6 +96,8 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
         if actor.role == Role.SUPERVISOR:
             cres = User.objects.filter(role=Role.CRE, is_active=True).order_by("name").values_list("pk", "name")
             self.choose("cre", "Nobody", [(str(key), name) for key, name in cres])
+            if lead.cre:
+                self._offer_kept("cre", str(lead.cre_id), lead.cre.name)
         else:
             del self.fields["cre"]
 
@@ -106,6 +108,19 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
             "branch": str(lead.branch_id or ""),
             "ps_name": str(lead.ps_id or ""),
             "cre": str(lead.cre_id or ""),
+            "customer_name": lead.customer_name,
+            "customer_mobile_number": lead.customer_mobile_number,
+            "alternate_number": lead.alternate_number,
+            "email": lead.email,
+        }
+
+    def stored(self) -> dict[str, Any]:
+        lead = self.lead
+        return {
+            **super().stored(),
+            "branch": str(lead.branch_id or ""),
+            "ps_name": str(lead.ps_id or ""),
+            "cre": lead.cre_id,
             "customer_name": lead.customer_name,
             "customer_mobile_number": lead.customer_mobile_number,
             "alternate_number": lead.alternate_number,
@@ -151,10 +166,8 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
             raise ValidationError("The number of a closed lead stays as it was dialled.")
         return number
 
-    def clean_cre(self) -> int | None:
+    def clean_cre(self) -> int:
         typed: str = self.cleaned_data["cre"]
-        if typed == str(self.lead.cre_id or ""):
-            return int(self.lead.cre_id) if self.lead.cre_id else None
         wanted = {"pk": int(typed)} if typed.isdecimal() and len(typed) < 19 else {"username": typed.lower()}
         found = User.objects.filter(role=Role.CRE, is_active=True, **wanted).first() if typed else None
         if found is None:

@@ -15,12 +15,12 @@ from accounts.models import Role, User
 from followups import answers, wording
 from followups.forms import Invalid, Replayed, Stale, outcome_rules
 from followups.quick import quick_outcomes
+from followups.uid import search_key
 from leads.models import LeadMaster
 from leads.next_call import claim, next_promise
 from leads.story import story
-from leads.uid import search_key
 from leads.update_form import LeadTold, ReopenForm, UpdateLeadForm
-from leads.updates import Refused, reopen_lead, update_lead
+from leads.updates import Refused, reopen_lead, takes_leads, update_lead
 
 HOMES = {Role.CRE: "cre_dashboard", Role.SUPERVISOR: "admin:leads_leadmaster_changelist"}
 
@@ -161,7 +161,7 @@ def carry(request: SignedInRequest, uid: str) -> HttpResponse:
 def reopen(request: SignedInRequest, uid: str) -> HttpResponse:
     """A supervisor says why a closed lead is worked on again."""
     key = search_key(uid)
-    lead = LeadMaster.objects.select_related("cre", "ps", "branch").filter(uid=key).first()
+    lead = LeadMaster.objects.select_related("cre", "ps", "ps__branch", "branch").filter(uid=key).first()
     if lead is None:
         raise Http404
     form = ReopenForm(request.POST or None, initial={"version": lead.version})
@@ -178,7 +178,8 @@ def reopen(request: SignedInRequest, uid: str) -> HttpResponse:
             messages.success(request, "Reopened: the lead waits for a call now.")
             return redirect("lead", uid=lead.uid)
     status = 422 if form.is_bound else 200
-    return render(request, "leads/reopen.html", {"lead": lead, "form": form, "rival": rival}, status=status)
+    context = {"lead": lead, "gets_it_back": bool(lead.ps) and takes_leads(lead.ps, lead.branch_id)}
+    return render(request, "leads/reopen.html", {**context, "form": form, "rival": rival}, status=status)
 
 
 # --- The next call ------------------------------------------------------------------------------------------

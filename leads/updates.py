@@ -58,7 +58,7 @@ def update_lead(uid: str, actor: User, read: Callable[[LeadMaster], LeadTold]) -
 
 
 def _locked(uid: str, actor: User) -> LeadMaster:
-    seen = LeadMaster.objects.visible_to(actor).select_related("cre", "ps", "branch")
+    seen = LeadMaster.objects.visible_to(actor).select_related("cre", "ps", "ps__branch", "branch")
     lead = seen.select_for_update(of=("self",), no_key=True).get(uid=uid)
     lead.forget_former_people()
     return lead
@@ -66,7 +66,9 @@ def _locked(uid: str, actor: User) -> LeadMaster:
 
 def _update(lead: LeadMaster, told: LeadTold, actor: User, at: datetime) -> None:
     drive = lead.test_drive_at is None and told.test_drive_at is not None
-    moves, closes = told.ps_id is not None and told.ps_id != lead.ps_id, told.call is not None and told.call.closes
+    # Where the PS has moved to another branch and the lead goes along, that is an assignment too.
+    moves = told.ps_id is not None and (told.ps_id, told.branch_id) != (lead.ps_id, lead.branch_id)
+    closes = told.call is not None and told.call.closes
     followup = _open_followup(lead) if lead.ps_id and (moves or closes) else None
     given: list[Outbox] = []
     fields = list(SAVED_FIELDS)
@@ -99,10 +101,16 @@ def _open_followup(lead: LeadMaster) -> PSFollowup | None:
 
 def _check_takes_leads(branch_id: int, ps_id: int) -> None:
     """The form has asked a directory that may be a minute old; this asks the row."""
-    ps = User.objects.filter(pk=ps_id, role=Role.PS, branch_id=branch_id, branch__is_active=True).first()
-    if ps is None or not ps.is_active or not ps.available:
+    ps = User.objects.select_related("branch").filter(pk=ps_id).first()
+    if ps is None or not takes_leads(ps, branch_id):
         name = ps.name if ps else "This PS"
-        raise Refused({"ps_name": f"{name} takes no new leads now: choose another."})
+        raise Refused({"ps_name": f"{name} takes no new leads at this branch now: choose another."})
+
+
+def takes_leads(ps: User, branch_id: int | None) -> bool:
+    """Whether this person is a PS of the branch, which is open, and takes new leads."""
+    sells = ps.role == Role.PS and ps.is_active and ps.available
+    return bool(sells and ps.branch and ps.branch.is_active and ps.branch_id == branch_id)
 
 
 def _corrections(lead: LeadMaster, told: LeadTold, actor: User, at: datetime) -> Iterator[LeadChange]:
@@ -201,7 +209,7 @@ def _reopen(lead: LeadMaster, actor: User, *, reason: str, version: int, at: dat
 def _given_back(lead: LeadMaster, actor: User, at: datetime) -> list[Outbox]:
     if lead.ps is None or lead.branch_id is None or lead.ps_id is None:
         return []
-    if lead.ps.is_active and lead.ps.available and lead.ps.branch_id == lead.branch_id:
+    if takes_leads(lead.ps, lead.branch_id):
         return hand_over(lead, None, (lead.branch_id, lead.ps_id), actor=actor, told=Told(), at=at)[1]
     lead.ps_id, lead.ps_assigned_at = None, None
     return []

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leads import api, board_views, update_views, views
+from leads import api, board_views, figures_views, update_views, views
 
 urlpatterns = [
     path("add_lead", views.add_lead, name="add_lead"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("check_duplicate_lead", api.check_duplicate_lead, name="check_duplicate_lead"),
     path("cre_dashboard", board_views.cre_dashboard, name="cre_dashboard"),
     path("cre_dashboard/news", board_views.board_news, name="board_news"),
+    path("cre_analytics", figures_views.cre_analytics, name="cre_analytics"),
     path("branch_head_dashboard", views.branch_head_dashboard, name="branch_head_dashboard"),
     path("rec_dashboard", views.rec_dashboard, name="rec_dashboard"),
     path("search", views.search, name="search"),

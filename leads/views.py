@@ -15,10 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role, User
-from accounts.unsaved import BACK
 from followups import catalogue
+from followups.acceptance import waiting_for
 from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
 from followups.paging import page
+from followups.uid import search_key
 from leads import wording
 from leads.capture import Captured, NotAllowed, Outcome, check, saved_before
 from leads.find import find, for_list
@@ -27,7 +28,6 @@ from leads.models import Channel, DuplicateLead, LeadMaster
 from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
-from leads.uid import search_key
 from leads.update_form import CARRIED
 
 
@@ -47,7 +47,6 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         return _desk(request, _empty_form(request.GET.get("phone", "")), fresh=True)
     if "resume" in request.POST:
         # Typed before a sign-in: shown as it was, not judged and not saved.
-        messages.info(request, BACK)
         return _desk(request, LeadForm(initial=request.POST.dict()), fresh=True, resumed=True)
     started = time.perf_counter()
     form = LeadForm(request.POST)
@@ -146,7 +145,9 @@ def tell(request: SignedInRequest) -> HttpResponse:
 @roles(Role.BRANCH_HEAD)
 def branch_head_dashboard(request: SignedInRequest) -> HttpResponse:
     """The branch's leads, newest first."""
-    return _list(request, f"Leads of {request.user.branch}", "No lead has been given to this branch yet.")
+    waiting = waiting_for(request.user, timezone.now())
+    empty = "No lead has been given to this branch yet."
+    return _list(request, f"Leads of {request.user.branch}", empty, waiting=waiting)
 
 
 @require_safe
@@ -156,9 +157,9 @@ def rec_dashboard(request: SignedInRequest) -> HttpResponse:
     return _list(request, f"Walk-ins at {request.user.branch}", "No walk-in has been entered for this branch yet.")
 
 
-def _list(request: SignedInRequest, title: str, empty: str) -> HttpResponse:
+def _list(request: SignedInRequest, title: str, empty: str, **context: Any) -> HttpResponse:
     leads = for_list(LeadMaster.objects.visible_to(request.user))
-    context = {
+    context |= {
         "title": title,
         "empty": empty,
         "page": page(leads, request.GET.get("page", "")),

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from followups.uid import ALPHABET, SHAPE, search_key
 from leads.models import LeadMaster
-from leads.uid import ALPHABET, SHAPE, make, search_key
+from leads.uid import make
 
 KEY = b"a key of the tests"
 PAIR = ("META", "Meta Know")

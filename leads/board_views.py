@@ -1,0 +1,89 @@
+"""The pages of the CRE's desk: the desk itself, and what it asks for every so often while it is looked at."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from accounts.access import SignedInRequest, roles
+from accounts.directory import directory
+from accounts.models import Role
+from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
+from leads.filters import FilterForm, Filters
+from leads.sources import sources
+
+# Where a session keeps the last filters of its person.
+KEPT = "cre_filters"
+
+
+@require_safe
+@roles(Role.CRE)
+def cre_dashboard(request: SignedInRequest) -> HttpResponse:
+    """The desk. Opened without a query, it comes back with the person's last filters in the address."""
+    kept = request.session.get(KEPT, {})
+    if kept and not request.GET:
+        return redirect(f"{request.path}?{urlencode({**kept, 'restored': 'yes'})}")
+    now = timezone.now()
+    form = _form(request, now)
+    filters = form.filters()
+    if filters.query != kept:
+        request.session[KEPT] = filters.query
+    counts = count(request.user, filters, now)
+    tab = TABS.get(request.GET.get("tab", "")) or counts.work()
+    context = {
+        **_list(request, counts, tab, filters, now),
+        "form": form,
+        "chips": filters.chips(tab.date_words, {"tab": tab.key}),
+        "restored": "restored" in request.GET,
+    }
+    return render(request, "leads/board.html", context)
+
+
+@require_safe
+@roles(Role.CRE)
+def board_news(request: SignedInRequest) -> HttpResponse:
+    """Tabs and list of the desk if anything of what they show has changed since `seen`, else 204 without a list."""
+    now = timezone.now()
+    filters = _form(request, now).filters()
+    counts = count(request.user, filters, now)
+    seen = request.GET.get("seen", "")
+    if seen == counts.seen:
+        return HttpResponse(status=204)
+    tab = TABS.get(request.GET.get("tab", "")) or counts.work()
+    context = {**_list(request, counts, tab, filters, now), "news": counts.news(seen), "live": True}
+    return render(request, "leads/board_live.html", context)
+
+
+def _form(request: SignedInRequest, now: datetime) -> FilterForm:
+    return FilterForm(request.GET, directory(), sources(), now)
+
+
+def _list(request: SignedInRequest, counts: Counts, tab: Tab, filters: Filters, now: datetime) -> dict[str, Any]:
+    """The tabs and one page of the open one, and under which address they are asked for again."""
+    kept = {"tab": tab.key, **filters.query}
+    cursor = request.GET.get("page", "")
+    here = {**kept, "page": cursor} if cursor else kept
+    address = f"{reverse('cre_dashboard')}?{urlencode(here)}"
+    page = shown(request.user, tab, filters, cursor, now, address)
+    tabs = links(counts, tab, filters)
+    onwards = next((tabs[other.key] for other in WORK if counts.of[other.key] and other is not tab), None)
+    return {
+        "tab": tab,
+        "tabs": tabs,
+        "fresh_number": sum(counts.of[part.key] for part in FRESH),
+        "page": page,
+        "kept": urlencode(kept),
+        "repeats": tab is REPEATS,
+        "closed": tab in CLOSED,
+        "at_label": tab.title if tab in CLOSED else "Next follow-up",
+        "filtered": bool(filters.query),
+        "none_at_all": not filters.query and not any(counts.of.values()),
+        "onwards": None if page.rows else onwards,
+        "again": f"{reverse('board_news')}?{urlencode({**here, 'seen': counts.seen})}",
+        "address": address,
+    }
