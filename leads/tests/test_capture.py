@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
+from followups import uid as uids
 from followups.models import CallAttempt, EmailState, Kind, Outbox, PSFollowup
 from leads import uid
 from leads.capture import NotAllowed, Outcome, capture, check
@@ -35,7 +36,7 @@ def test_a_new_customer_becomes_a_lead_of_the_cre_who_typed_it(cast: Cast) -> No
     captured = capture(typed, cast.asha)
     lead = LeadMaster.objects.get()
     assert (captured.outcome, captured.uid, captured.statements) == (Outcome.CREATED, lead.uid, 1)
-    assert uid.SHAPE.fullmatch(lead.uid)
+    assert uids.SHAPE.fullmatch(lead.uid)
     assert lead.uid[2:7] == typed.phone[-5:]
     assert (lead.cre, lead.created_by, lead.cre_assigned_at) == (cast.asha, cast.asha, lead.created_at)
     assert (lead.customer_mobile_number, lead.source, lead.sub_source) == (typed.phone, "META", "Meta Know")
