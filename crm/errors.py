@@ -9,6 +9,9 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from structlog.stdlib import get_logger
 
+from accounts.access import wants_json
+from accounts.views import form_out_of_date
+
 log = get_logger(__name__)
 BUSY = "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
 UNREADABLE = "This could not be read: it is too large, or not a form. Nothing was saved."
@@ -16,7 +19,10 @@ BROKEN = (
     "The desk could not do this, and the reason is written down. Try again; if it happens twice, tell a supervisor."
 )
 TROUBLE = (OperationalError, InterfaceError)
-LOST_TOKEN = "This form is out of date: it was open across a sign-in or a sign-out. Load the page again."  # noqa: S105
+LOST_TOKEN = (
+    "This form is out of date: it was open across a sign-in or a sign-out. Nothing was saved. "  # noqa: S105
+    "Go back with your browser to see what you had typed, copy it, and load the page again."
+)
 
 
 class DatabaseTroubleMiddleware:
@@ -65,8 +71,12 @@ def say(request: HttpRequest, message: str, status: int) -> HttpResponse:
 
 def _answers_json(request: HttpRequest) -> bool:
     match = request.resolver_match
-    return bool(getattr(match and match.func, "answers_json", False))
+    view = match and match.func
+    return getattr(view, "answers_json", False) or (getattr(view, "answers_both", False) and wants_json(request))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return say(request, LOST_TOKEN, 403)
+    """A form without the token of now: people are led back into what they had typed where that is possible."""
+    if _answers_json(request):
+        return say(request, LOST_TOKEN, 403)
+    return form_out_of_date(request) or say(request, LOST_TOKEN, 403)

@@ -176,7 +176,7 @@ def test_a_database_that_is_away_is_a_page_in_words_that_asks_it_for_nothing(
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("leads.views.page", away)
+    monkeypatch.setattr("accounts.scope.ScopedQuerySet.visible_to", away)
     answer = client.get("/cre_dashboard")
     assert answer.status_code == 503
     assert "The desk is busy" in answer.text
