@@ -3,26 +3,20 @@
 Each tab is a bucket of followups/buckets.py; count and rows come from the same condition.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts.models import User
 from followups import buckets, paging
-from followups.catalogue import CALL_BACK
-from followups.catalogue import UNTOUCHED as NOT_CALLED
-from followups.models import CallAttempt
-from followups.wording import moment_in_words as moment
-from leads import phone
+from leads.board_rows import COLUMNS, Addresses, RepeatRow, Row, calls_of, repeat_row, row, some
 from leads.filters import Filters
-from leads.models import Channel, DuplicateLead, LeadMaster
-from leads.templatetags.desk import age, due
+from leads.models import DuplicateLead, LeadMaster
 
 # Closed leads pile up for ever: counting them stops here, and the tab says "999+".
 MOST = 1000
@@ -182,16 +176,12 @@ class Counts:
             return ""
         more = {key: self.of[key] - int(number) for key, number in zip(TABS, before, strict=True)}
         said = [
-            _some(more[UNTOUCHED.key], "new lead", "new leads") + " in Untouched",
-            _some(more[REPEATS.key], "customer asked", "customers asked") + " again",
-            _some(more[OVERDUE.key], "lead became", "leads became") + " overdue",
+            some(more[UNTOUCHED.key], "new lead", "new leads") + " in Untouched",
+            some(more[REPEATS.key], "customer asked", "customers asked") + " again",
+            some(more[OVERDUE.key], "lead became", "leads became") + " overdue",
         ]
         told = [words for words, tab in zip(said, (UNTOUCHED, REPEATS, OVERDUE), strict=True) if more[tab.key] > 0]
         return f"{', '.join(told)}." if told else ""
-
-
-def _some(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def count(user: User, filters: Filters, now: datetime) -> Counts:
@@ -224,79 +214,6 @@ def count(user: User, filters: Filters, now: datetime) -> Counts:
 
 # --- Which ------------------------------------------------------------------------------------------------------
 
-COLUMNS = (
-    "uid",
-    "customer_name",
-    "customer_mobile_number",
-    "lead_status",
-    "lead_category",
-    "model_interested",
-    "source",
-    "sub_source",
-    "final_status",
-    "lost_reason",
-    "follow_up_at",
-    "last_attempt_at",
-    "ps_assigned_at",
-    "won_at",
-    "lost_at",
-    "attempts",
-    "enquiries",
-    "priority",
-    "created_at",
-    "ps__name",
-    "branch__name",
-)
-
-
-class Row(TypedDict):
-    """A lead as its row says it: addresses and words, worked out so that the template only puts them in place.
-
-    `at` is the follow-up, or when the lead was closed; `tone` whether it is late.
-    """
-
-    uid: str
-    name: str
-    address: str
-    update: str
-    phone: str
-    pretty_phone: str
-    status: str
-    again: str
-    category: str
-    model: str
-    source: str
-    sub_source: str
-    calls: str
-    at: str
-    at_words: str
-    at_full: str
-    tone: str
-    came: str
-    age: str
-    came_full: str
-    ps: str
-    branch: str
-
-
-class RepeatRow(TypedDict):
-    """An enquiry of a customer whose lead is open, as its row says it."""
-
-    key: int
-    uid: str
-    name: str
-    address: str
-    update: str
-    phone: str
-    pretty_phone: str
-    status: str
-    what: str
-    remark: str
-    by: str
-    came: str
-    age: str
-    came_full: str
-
 
 class Shown(NamedTuple):
     """The rows of a page, and the cursors of the pages beside it."""
@@ -316,105 +233,11 @@ def shown(user: User, tab: Tab, filters: Filters, cursor: str, now: datetime, ba
             tab.within(now), filters.within(tab.dated), lead__in=open_leads.values("pk")
         )
         repeats = paging.page(asked.select_related("lead", "created_by"), cursor, order=tab.order)
-        return Shown([_repeat(repeat, addresses) for repeat in repeats.rows], repeats.newer, repeats.older)
+        return Shown([repeat_row(repeat, addresses) for repeat in repeats.rows], repeats.newer, repeats.older)
     leads = mine.filter(tab.within(now), filters.within(tab.dated))
     page = paging.page(leads.select_related("ps", "branch").only(*COLUMNS), cursor, order=tab.order)
-    calls = _calls(lead.pk for lead in page.rows)
-    return Shown([_row(lead, calls.get(lead.pk, ""), addresses) for lead in page.rows], page.newer, page.older)
-
-
-class Addresses:
-    """The pages of leads: what differs in nothing but the uid is worked out once for all rows."""
-
-    def __init__(self, back: str) -> None:
-        stand_in = "~"
-        self.lead, self.update = (
-            reverse(name, args=[stand_in]).removesuffix(stand_in) for name in ("lead", "update_lead")
-        )
-        self.back = f"?{urlencode({'next': back})}"
-
-    def of(self, uid: str) -> tuple[str, str]:
-        return self.lead + uid, f"{self.update}{uid}{self.back}"
-
-
-# What a call came to, by the words in which a row counts it.
-RESULTS = {
-    "RNR": Q(lead_status="RNR"),
-    "busy": Q(lead_status="Busy on another Call"),
-    "call back": Q(lead_status=CALL_BACK),
-    "reached": Q(contacted=True),
-}
-
-
-def _calls(leads: Iterable[int]) -> dict[int, str]:
-    """How many calls each lead has had and what they came to, in words: one query for all of them."""
-    numbers = [Count("pk"), *(Count("pk", filter=result) for result in RESULTS.values())]
-    told = (
-        CallAttempt.objects.filter(lead__in=list(leads))
-        .order_by()
-        .values_list("lead")
-        .annotate(**{f"number_{place}": number for place, number in enumerate(numbers)})
-    )
-    return {lead: _calls_in_words(*counted) for lead, *counted in told}
-
-
-def _calls_in_words(total: int, *by_result: int) -> str:
-    """As in: 4 calls: 2 RNR, 1 busy, 1 reached."""
-    parts = ", ".join(f"{number} {words}" for words, number in zip(RESULTS, by_result, strict=True) if number)
-    return _some(total, "call", "calls") + (f": {parts}" if parts else "")
-
-
-def _row(lead: LeadMaster, calls: str, addresses: Addresses) -> Row:
-    closed = lead.closed_at
-    at = closed or lead.follow_up_at
-    words, tone = (moment(closed), "") if closed else due(at)
-    address, update = addresses.of(lead.uid)
-    return {
-        "uid": lead.uid,
-        "name": lead.customer_name,
-        "address": address,
-        "update": "" if closed else update,
-        "phone": lead.customer_mobile_number,
-        "pretty_phone": phone.pretty(lead.customer_mobile_number),
-        "status": "Not called yet" if lead.lead_status == NOT_CALLED else lead.lead_status,
-        "again": f"{lead.enquiries} enquiries" if lead.enquiries > 1 else "",
-        "category": lead.lead_category,
-        "model": lead.model_interested or "–",
-        "source": lead.source,
-        "sub_source": lead.sub_source,
-        "calls": calls,
-        "at": at.isoformat() if at else "",
-        "at_words": words,
-        "at_full": moment(at),
-        "tone": tone,
-        "came": lead.created_at.isoformat(),
-        "age": age(lead.created_at),
-        "came_full": moment(lead.created_at),
-        "ps": lead.ps.name if lead.ps else "",
-        "branch": lead.branch.name if lead.branch else "",
-    }
-
-
-def _repeat(repeat: DuplicateLead, addresses: Addresses) -> RepeatRow:
-    lead = repeat.lead
-    address, update = addresses.of(lead.uid)
-    told = repeat.channel == Channel.TOLD
-    return {
-        "key": repeat.pk,
-        "uid": lead.uid,
-        "name": lead.customer_name,
-        "address": address,
-        "update": update,
-        "phone": lead.customer_mobile_number,
-        "pretty_phone": phone.pretty(lead.customer_mobile_number),
-        "status": lead.lead_status,
-        "what": "Called a colleague" if told else f"{repeat.source} · {repeat.sub_source}",
-        "remark": repeat.remark,
-        "by": repeat.created_by.name if repeat.created_by else "",
-        "came": repeat.created_at.isoformat(),
-        "age": age(repeat.created_at),
-        "came_full": moment(repeat.created_at),
-    }
+    told = calls_of(lead.pk for lead in page.rows)
+    return Shown([row(lead, told.get(lead.pk, ""), addresses) for lead in page.rows], page.newer, page.older)
 
 
 # --- The tabs ---------------------------------------------------------------------------------------------------

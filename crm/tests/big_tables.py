@@ -14,11 +14,11 @@ from django.utils import timezone
 
 from followups.models import CallAttempt, PSFollowup
 from leads import bulk, staff
-from leads.models import DuplicateLead, LeadMaster, Source
+from leads.models import DuplicateLead, LeadChange, LeadMaster, Source
 
 INVENTED = 10_000
 PERIOD = timedelta(days=730)
-TABLES: list[type[Model]] = [LeadMaster, PSFollowup, CallAttempt, DuplicateLead]
+TABLES: list[type[Model]] = [LeadMaster, PSFollowup, CallAttempt, DuplicateLead, LeadChange]
 # Wherever a test has emptied the tables before.
 PAIRS = [
     ("M", "META", "Meta Know"),

@@ -5,21 +5,23 @@ A proof does what a person or a worker does, and is shown the plans of the state
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth import authenticate
-from django.db.models import Model, Q
+from django.core.cache import cache
+from django.db.models import Model
 from django.test import Client, RequestFactory
 
 from accounts.models import Branch, User
 from accounts.supervision import change_address, list_address
-from followups import buckets, catalogue, delivery, mail, paging, recorder
+from followups import catalogue, delivery, mail, recorder
 from followups.models import CallAttempt, EmailState, Outbox, PSFollowup
 from leads.capture import capture, check
 from leads.find import find
 from leads.models import DuplicateLead, LeadMaster, Source
+from leads.next_call import in_hand
 from leads.records import Enquiry
 
 
@@ -70,24 +72,24 @@ class Guard:
     guards: str
 
 
-def _bucket(
-    by: str, person: Callable[[Sample], User], bucket: Callable[[Sample], Q], *order: str
-) -> Callable[[Sample], object]:
-    """The first page of a bucket on somebody's desk."""
-    return lambda sample: list(LeadMaster.objects.filter(bucket(sample), **{by: person(sample)}).order_by(*order)[:50])
+def _cre_desk(tab: str, **query: str) -> Callable[[Sample], object]:
+    """The first page of a tab of the CRE's desk, with all counts."""
+    return lambda s: s.page(s.cre, "/cre_dashboard", tab=tab, **query)
 
 
-def _cre_bucket(bucket: Callable[[Sample], Q] | Q, *order: str) -> Callable[[Sample], object]:
-    asked = bucket if callable(bucket) else lambda sample: bucket
-    return _bucket("cre", lambda sample: sample.cre, asked, *order)
+def _ps_desk(tab: str, **query: str) -> Callable[[Sample], object]:
+    return lambda s: s.page(s.ps, "/ps_dashboard", tab=tab, **query)
 
 
-def _deep_page(leads: Any, by: str, at: datetime) -> object:
-    cursor = str(paging.Cursor(newer=False, at=at, key=2**40))
-    return paging.page(leads, cursor, by=by)
+def _figures(reader: Callable[[Sample], User], address: str) -> Callable[[Sample], object]:
+    """The page of a person's figures for this month, with the colleagues' that a cache may hold."""
 
+    def ask(s: Sample) -> None:
+        cache.clear()
+        s.page(reader(s), address, period="month")
 
-MONTH = timedelta(days=30)
+    return ask
+
 
 PEOPLE = [
     Proof(
@@ -134,38 +136,51 @@ LEADS = [
         "The search box: the leads with this alternate number",
         lambda s: find("98000 00001", s.supervisor),
     ),
-    Proof("idx_lead_master_cre_name", "The CRE's desk, any page", lambda s: s.page(s.cre, "/cre_dashboard")),
+    Proof(
+        "idx_lead_master_cre_name",
+        "The CRE's figures: what became of the leads that came in this month",
+        _figures(lambda s: s.cre, "/cre_analytics"),
+    ),
     Proof(
         "idx_lead_master_ps_name",
         "The admin's list of the leads that one PS has",
         lambda s: s.admin_list(LeadMaster, ps__id__exact=s.ps.pk),
     ),
+    Proof("idx_lead_name", "A supervisor's search by the beginning of a name", lambda s: find("laks", s.supervisor)),
     Proof(
-        "idx_lead_cre_fresh",
-        "The CRE's Fresh: untouched, newest first; called and call back likewise",
-        _cre_bucket(buckets.CALL_BACK, "-created_at"),
+        "idx_lead_cre_customer_name",
+        "The CRE's search by the beginning of a name",
+        lambda s: find("la", s.cre),
     ),
+    Proof("idx_lead_cre_fresh", "The CRE's Untouched, newest first", _cre_desk("untouched")),
+    Proof("idx_lead_cre_called", "The CRE's Called, who was tried longest ago on top", _cre_desk("called")),
     Proof(
         "idx_lead_cre_due",
-        "The CRE's Today and Overdue, most urgent first",
-        _cre_bucket(lambda s: buckets.today(s.now), "follow_up_at"),
+        "The CRE's Today, most urgent first; Overdue, Call back and the next call likewise",
+        _cre_desk("today"),
     ),
-    Proof(
-        "idx_lead_cre_pending",
-        "The CRE's Pending, what matters most on top",
-        _cre_bucket(buckets.PENDING, "-priority", "follow_up_at"),
-    ),
+    Proof("idx_lead_cre_pending", "The CRE's Pending, what matters most on top", _cre_desk("pending")),
     Proof(
         "idx_lead_cre_with_ps",
         "The CRE's leads that a PS works on, the latest assignment first",
-        _cre_bucket(buckets.WITH_PS, "-ps_assigned_at"),
+        _cre_desk("with_ps"),
     ),
-    Proof("idx_lead_cre_won", "The CRE's Won, the latest first", _cre_bucket(buckets.WON, "-won_at")),
-    Proof("idx_lead_cre_lost", "The CRE's Lost, the latest first", _cre_bucket(buckets.LOST, "-lost_at")),
+    Proof("idx_lead_cre_won", "The CRE's Won, the latest first", _cre_desk("won")),
+    Proof("idx_lead_cre_lost", "The CRE's Lost, the latest first", _cre_desk("lost")),
     Proof(
-        "idx_lead_ps_due",
-        "The PS's Today and Overdue, most urgent first",
-        _bucket("ps", lambda s: s.ps, lambda s: buckets.today(s.now), "follow_up_at"),
+        "idx_lead_won",
+        "The CRE's figures: who of the team has won most this month",
+        _figures(lambda s: s.cre, "/cre_analytics"),
+    ),
+    Proof("idx_lead_ps_due", "The PS's Today, most urgent first; Overdue likewise", _ps_desk("today")),
+    Proof("idx_lead_ps_pending", "The PS's Pending, what matters most on top", _ps_desk("pending")),
+    Proof("idx_lead_ps_won", "The PS's Won, the latest first", _ps_desk("closed", show="won")),
+    Proof("idx_lead_ps_lost", "The PS's Lost, the latest first", _ps_desk("closed", show="lost")),
+    Proof("idx_lead_ps_test_drive", "The PS's test drives, the latest first", _ps_desk("drives")),
+    Proof(
+        "idx_lead_next_call",
+        "Which leads a CRE has in hand for the next call",
+        lambda s: list(in_hand(s.cre)),
     ),
     Proof(
         "idx_lead_branch_created",
@@ -221,6 +236,13 @@ REPEATS = [
         lambda s: s.admin_list(DuplicateLead, pair=Source.objects.get(sub_source="Google Know").pk),
     ),
 ]
+CHANGES = [
+    Proof(
+        "idx_lead_change_lead",
+        "A lead's page: its corrections and reopenings, newest first",
+        lambda s: s.page(s.cre, f"/lead/{s.lead.uid}"),
+    ),
+]
 FOLLOWUPS = [
     Proof(
         "ps_followup_pkey",
@@ -237,7 +259,22 @@ FOLLOWUPS = [
         "A lead's page: its assignments, in order",
         lambda s: s.page(s.cre, f"/lead/{s.lead.uid}"),
     ),
-    Proof("idx_ps_followup_ps_open", "The PS's desk, any page", lambda s: s.page(s.ps, "/ps_dashboard")),
+    Proof(
+        "idx_ps_followup_ps_open",
+        "The PS's desk, any tab: the latest assignment, and whose customers asked again",
+        _ps_desk("drives"),
+    ),
+    Proof("idx_ps_followup_ps_fresh", "The PS's Fresh, the latest assignment first", _ps_desk("fresh")),
+    Proof(
+        "idx_ps_followup_unaccepted",
+        "The branch head's desk: what no PS has accepted in time, the longest first",
+        lambda s: s.page(s.head, "/branch_head_dashboard"),
+    ),
+    Proof(
+        "idx_ps_followup_ps_assigned",
+        "The PS's figures: what became of the leads that were given to them this month",
+        _figures(lambda s: s.ps, "/ps_analytics"),
+    ),
     Proof(
         "idx_ps_followup_ps_lead",
         "What a PS may see: is this lead among those that were ever theirs?",
@@ -325,7 +362,10 @@ SOURCES = [
         lambda s: Source(source="META", sub_source="Nowhere", letter="M").full_clean(),
     ),
 ]
-PROOFS = [*PEOPLE, *SOURCES, *LEADS, *REPEATS, *FOLLOWUPS, *CALLS, *OUTBOX]
-GUARDS = [Guard("call_attempt_recorded_once", "No row of the outbox is recorded twice, whatever happens to workers.")]
+PROOFS = [*PEOPLE, *SOURCES, *LEADS, *CHANGES, *REPEATS, *FOLLOWUPS, *CALLS, *OUTBOX]
+GUARDS = [
+    Guard("call_attempt_recorded_once", "No row of the outbox is recorded twice, whatever happens to workers."),
+    Guard("lead_change_pkey", "No two changes of leads have one key."),
+]
 # Tables of some dozens of rows, which PostgreSQL rather reads whole: the plan is what it does once they have grown.
 SMALL = {"accounts_branch", "accounts_user", "lead_source"}

@@ -1,6 +1,7 @@
 """An hour of a CRE, with the keyboard alone, and an hour of a PS, on a phone; and two people on one lead."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -103,7 +104,7 @@ def test_a_cres_hour_by_keyboard_alone(open_page: OpenPage, cast: Cast) -> None:
 
 
 def test_a_pss_hour_on_a_phone(open_page: OpenPage, cast: Cast) -> None:
-    place = {"branch_id": cast.attapur.pk, "ps_id": cast.kiran.pk}
+    place: dict[str, Any] = {"branch_id": cast.attapur.pk, "ps_id": cast.kiran.pk}
     uid = capture_lead(enquiry(customer_name="Suma Latha", remark="Likes the red one", **place), cast.asha).uid
     other = capture_lead(enquiry(customer_name="Vijay Kumar", **place), cast.asha).uid
     record_waiting()
@@ -149,7 +150,7 @@ def test_a_pss_hour_on_a_phone(open_page: OpenPage, cast: Cast) -> None:
 
 
 def test_two_people_on_one_lead_see_theirs_and_mine_and_nothing_is_lost(open_page: OpenPage, cast: Cast) -> None:
-    place = {"branch_id": cast.attapur.pk, "ps_id": cast.kiran.pk}
+    place: dict[str, Any] = {"branch_id": cast.attapur.pk, "ps_id": cast.kiran.pk}
     uid = capture_lead(enquiry(status="Interested", category="Warm", **place), cast.asha).uid
     asha = open_page("asha")
     asha.goto(f"/update_lead/{uid}")

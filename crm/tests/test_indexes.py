@@ -22,7 +22,7 @@ from accounts.tests.constraints import OURS
 from crm.tests import big_tables
 from crm.tests.index_proofs import GUARDS, PROOFS, SMALL, Proof, Sample
 from followups.models import CallAttempt, PSFollowup
-from leads.models import DuplicateLead, LeadMaster
+from leads.models import DuplicateLead, LeadChange, LeadMaster
 
 DOCUMENT = Path(settings.BASE_DIR) / "docs" / "indexes.md"
 LEADS = 200_000
@@ -33,7 +33,7 @@ NAMED = {
     "idx_duplicate_leads_customer_mobile_number",
     "idx_ps_followup_lead_uid",
 }
-BIG = {model._meta.db_table for model in (LeadMaster, DuplicateLead, PSFollowup, CallAttempt)}
+BIG = {model._meta.db_table for model in (LeadMaster, LeadChange, DuplicateLead, PSFollowup, CallAttempt)}
 
 
 class Plan(NamedTuple):

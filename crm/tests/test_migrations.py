@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from django.db.migrations.loader import MigrationLoader
 
 from accounts.models import Branch, Role, User
 from accounts.tests.constraints import OURS, declared
+from followups.models import PSFollowup
+from leads import chronicle
+from leads.invariants import INVARIANTS, offending
+from leads.models import LeadMaster
 
 # The tables are taken down and put up again: no other test of this process runs meanwhile.
 whole_database = pytest.mark.django_db(transaction=True)
@@ -140,12 +145,59 @@ def test_going_back_before_the_sources_takes_none_of_them_away(up_again: None) -
 
 
 @whole_database
+def test_what_was_done_before_the_working_day_had_its_columns_is_kept_and_completed(
+    pairs: None, up_again: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thousand leads as they were before, none of them reopened, and three that say less than they have to now."""
+    monkeypatch.setattr(chronicle, "REOPENED", 0)
+    call_command("load_leads", count=2_000, verbosity=0, stdout=StringIO())
+    before = _told()
+    _to("leads", "0002_sources")
+    _to("followups", "0001_initial")
+    old = MigrationExecutor(connection).loader.project_state([("leads", "0002_sources")]).apps
+    lead = old.get_model("leads", "LeadMaster")
+    called_at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    at = {"created_at": called_at, "updated_at": called_at + timedelta(hours=1)}
+    pair = {"customer_name": "Ramesh", "source": "META", "sub_source": "Meta Know"}
+    lead.objects.create(uid="RNG", customer_mobile_number="+919700000001", lead_status="RNR", **pair, **at)
+    lead.objects.create(uid="BACK", customer_mobile_number="+919700000002", lead_status="Call me Back", **pair, **at)
+    lead.objects.create(uid="NEW", customer_mobile_number="+919700000003", **pair, **at)
+
+    call_command("migrate", verbosity=0)
+    added = LeadMaster.objects.in_bulk(["RNG", "BACK", "NEW"], field_name="uid")
+    assert {uid: lead.last_attempt_at for uid, lead in added.items()} == {
+        "RNG": called_at,
+        "BACK": called_at,
+        "NEW": None,
+    }
+    assert added["BACK"].follow_up_at == called_at + timedelta(hours=1)
+    LeadMaster.objects.filter(uid__in=added).delete()
+    assert _told() == before
+    assert [invariant.name for invariant in INVARIANTS if offending(invariant, 1)] == []
+
+
+def _told() -> list[Any]:
+    """What leads and follow-ups know of their calls, but for “Got it”, which only people can say."""
+    leads = LeadMaster.objects.order_by("id").values_list("uid", "lead_status", "last_attempt_at", "follow_up_at")
+    followups = PSFollowup.objects.order_by("id").values_list("lead_id", "first_call_at", "closed_at")
+    return [*leads, *followups]
+
+
+@whole_database
 def test_leads_migrate_up_and_down_without_touching_people(up_again: None) -> None:
     branch = Branch.objects.create(name="ATTAPUR")
     User.objects.create_user("kiran", name="Kiran", role=Role.PS, branch=branch)
     _to("followups", None)
     _to("leads", None)
     assert User.objects.get(username="kiran").branch == branch
+
+
+@whole_database
+@pytest.mark.parametrize("app", OURS)
+def test_each_app_brings_what_its_migrations_ask_for(app: str, up_again: None) -> None:
+    for down in ("admin", "followups", "leads", "accounts"):
+        _to(down, None)
+    call_command("migrate", app, verbosity=0)
 
 
 def test_every_migration_can_be_undone() -> None:
