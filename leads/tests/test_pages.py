@@ -138,7 +138,8 @@ def test_ones_own_open_lead_is_linked_and_the_form_stays_filled(cast: Cast, asha
     uid = LeadMaster.objects.get().uid
     answer = add(asha, customer_name="Suma again")
     assert answer.status_code == 409
-    assert f'href="/lead/{uid}">Record this call on it' in answer.text
+    assert f'action="/update_lead/{uid}/carry"' in answer.text
+    assert "Record this call on it" in answer.text
     assert 'value="Suma again"' in answer.text
     assert "Tell the owner" not in answer.text
 
@@ -208,7 +209,7 @@ def test_the_look_up_says_what_saving_would_do(cast: Cast, asha: Client) -> None
     assert "Tell the owner" not in look(asha, source="OEM", subsource="Web")
     ravis = look(signed_in(cast.ravi))
     assert "Suma Latha" in ravis
-    assert f'href="/lead/{uid}">Record this call on it' in ravis
+    assert f'data-carry="/update_lead/{uid}/carry">Record this call on it' in ravis
 
 
 # --- Lists --------------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def fill(cast: Cast, number: int) -> None:
         ("asha", "/cre_dashboard", 4),
         ("head", "/branch_head_dashboard", 5),
         ("reception", "/rec_dashboard", 5),
-        ("kiran", "/ps_dashboard", 5),
+        ("kiran", "/ps_dashboard", 6),
     ],
 )
 def test_a_list_costs_the_same_at_2_rows_and_at_20(cast: Cast, who: str, path: str, most: int) -> None:
@@ -369,7 +370,7 @@ def test_what_happened_is_told_in_order(cast: Cast, asha: Client) -> None:
     page = asha.get(f"/lead/{lead.uid}").text
     told = ["Captured from", "CRE 1/1: RNR", "Given to Kiran, ATTAPUR", "The customer called a colleague"]
     places = [page.index(words) for words in told]
-    assert places == sorted(places)
+    assert places == sorted(places, reverse=True), "the newest stands on top"
     assert page.count("Wants blue") == 1, "the first remark is that of the call"
 
 
