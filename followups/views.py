@@ -1,48 +1,101 @@
-"""The PS's desk: the leads that are theirs to follow up."""
+"""The PS's desk: the leads that are theirs to follow up, and “Got it”."""
 
-from typing import Any
-
-from django.http import HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, roles
-from accounts.models import Role, User
-from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
+from accounts.models import Role
+from followups import acceptance, catalogue, desk
+from followups.answers import way_back
+from followups.buckets import REPEATS_FOR
 from followups.models import PSFollowup
-from followups.paging import page
+from followups.quick import quick_outcomes
 
-REPEAT = "lead__repeats__"
+
+def _by_htmx(request: HttpRequest) -> bool:
+    """Whether a page asks for a part of itself, rather than a browser for a page."""
+    return "HX-Request" in request.headers
 
 
 @require_safe
 @roles(Role.PS)
 def ps_dashboard(request: SignedInRequest) -> HttpResponse:
-    """The PS's open follow-ups, the newest assignment first."""
-    mine = PSFollowup.objects.open().filter(ps=request.user)
+    """The PS's desk, one tab of it. The page asks again now and then, and gets 204 without news."""
+    now, seen = timezone.now(), request.GET.get("seen", "")
+    place = desk.Place.read(request.GET, desk.FRESH)
+    counted = desk.counts(request.user, place.tab, now, since=desk.read_digest(seen))
+    digest = counted.digest(now)
+    if _by_htmx(request) and seen == digest:
+        return HttpResponse(status=204)
+    if "tab" not in request.GET and not counted.fresh:
+        place = desk.Place(desk.TODAY)
     context = {
-        "page": page(mine.select_related("lead", "lead__cre"), request.GET.get("page", ""), by="assigned_at"),
-        "repeats": _repeats(request.user),
+        "place": place,
+        "tabs": desk.tabs(counted, place),
+        "parts": desk.parts(counted, place),
+        "cards": desk.cards(request.user, place, now),
+        "arrived": counted.arrived,
+        "digest": digest,
+        "repeats": desk.repeats(request.user, now),
         "repeats_days": REPEATS_FOR.days,
+        **_for_cards(f"{reverse('ps_dashboard')}?{place.query}"),
     }
-    return render(request, "followups/ps_dashboard.html", context)
+    return render(request, f"followups/{'_ps_desk' if _by_htmx(request) else 'ps_dashboard'}.html", context)
 
 
-def _repeats(user: User) -> list[dict[str, Any]]:
-    """The newest enquiries of customers whom this PS follows up, shaped like rows of their ledger."""
-    columns = ["created_at", "source", "sub_source", "remark", "channel", "created_by__name"]
-    rows = (
-        PSFollowup.objects.open()
-        .filter(ps=user, **{f"{REPEAT}created_at__gt": timezone.now() - REPEATS_FOR})
-        .order_by(f"-{REPEAT}created_at", f"-{REPEAT}pk")
-        .values("lead__uid", "lead__customer_name", *(REPEAT + column for column in columns))
-    )
-    return [
-        {
-            "lead": {"uid": row["lead__uid"], "customer_name": row["lead__customer_name"]},
-            "created_by": {"name": row[f"{REPEAT}created_by__name"]},
-            **{column: row[REPEAT + column] for column in columns[:5]},
-        }
-        for row in rows[:REPEATS_SHOWN]
-    ]
+def _for_cards(here: str) -> dict[str, object]:
+    """What every card needs to save an outcome in two taps, and to come back `here`."""
+    return {"here": here, "quick": quick_outcomes(catalogue.PS, timezone.now())}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def accept(request: SignedInRequest, uid: str) -> HttpResponse:
+    """“Got it”. A GET only asks: whoever follows the mail's link, a scanner too, accepts nothing."""
+    if request.user.role != Role.PS:
+        # The branch head has the mail as a copy: for them its link leads to the lead.
+        if request.method == "POST":
+            raise PermissionDenied
+        return redirect("lead", uid)
+    if request.method != "POST":
+        return _ask_to_accept(request, uid)
+    accepted = acceptance.accept(uid, request.user, timezone.now())
+    if _by_htmx(request):
+        return _accepted_card(request, uid, accepted)
+    if accepted:
+        messages.success(request, f"{accepted.lead.customer_name} is yours to call.")
+    else:
+        messages.warning(request, f"Nothing was accepted: {_no_longer_yours(request, uid)}")
+    return redirect(way_back(request, reverse("ps_dashboard")))
+
+
+def _ask_to_accept(request: SignedInRequest, uid: str) -> HttpResponse:
+    ever = PSFollowup.objects.filter(lead__uid=uid, ps=request.user).select_related("lead", "lead__ps", "assigned_by")
+    followup = ever.order_by("-assigned_at", "-id").first()
+    if followup is None:
+        raise Http404
+    context = {"followup": followup, "lead": followup.lead}
+    return render(request, "followups/accept.html", context)
+
+
+def _accepted_card(request: SignedInRequest, uid: str, accepted: PSFollowup | None) -> HttpResponse:
+    """The card in place of the one that asked."""
+    if accepted is None:
+        return render(request, "followups/_ps_gone.html", {"words": _no_longer_yours(request, uid)})
+    context = {
+        "card": desk.card(accepted, timezone.now()),
+        "got": True,
+        **_for_cards(way_back(request, reverse("ps_dashboard"))),
+    }
+    return render(request, "followups/_ps_card.html", context)
+
+
+def _no_longer_yours(request: SignedInRequest, uid: str) -> str:
+    """In words; a stranger's lead is not there."""
+    if not PSFollowup.objects.filter(lead__uid=uid, ps=request.user).exists():
+        raise Http404
+    return f"the lead {uid} is no longer yours to follow up."

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role
+from followups.acceptance import waiting_for
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
 from leads.filters import FilterForm, Filters
 from leads.sources import sources
@@ -40,6 +41,7 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
         "form": form,
         "chips": filters.chips(tab.date_words, {"tab": tab.key}),
         "restored": "restored" in request.GET,
+        "waiting": waiting_for(request.user, now),
     }
     return render(request, "leads/board.html", context)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import Cast
 from followups import buckets
-from followups.catalogue import BY_CODE, CODES, FRESH, OUTCOMES, FinalStatus
+from followups.catalogue import BY_CODE, CALL_BACK, CODES, FRESH, OUTCOMES, FinalStatus
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
 
@@ -38,6 +38,8 @@ def every_kind(cast: Cast) -> list[LeadMaster]:
     leads = []
     for outcome, called, with_ps, due in product(OUTCOMES, (None, NOW), (False, True), (None, NOW)):
         if not outcome.closes and called is None and outcome.code not in FRESH:
+            continue
+        if outcome.code == CALL_BACK and due is None:
             continue
         fields: dict[str, object] = {"lead_status": outcome.code, "first_call_at": called}
         fields |= closed(outcome.code) if outcome.closes else {"follow_up_at": due}
