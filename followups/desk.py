@@ -26,6 +26,9 @@ from followups.working_hours import suggestion, working_minutes_before
 MOST = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# On a phone one turns a page sooner than one scrolls past fifty cards.
+CARDS = 25
+
 
 @dataclass(frozen=True)
 class Tab:
@@ -283,7 +286,7 @@ def cards(user: User, place: Place, now: datetime) -> Cards:
     rows = _rows(user, place.tab, place.show, now)
     order = CLOSED_ORDER[place.show] if place.tab is CLOSED else place.tab.order
     if place.tab is FRESH:
-        given = page(rows.select_related("lead", "lead__cre", "assigned_by"), place.page, order=order)
+        given = page(rows.select_related("lead", "lead__cre", "assigned_by"), place.page, order=order, size=CARDS)
         pairs: list[tuple[Any, PSFollowup | None]] = [(row.lead, row) for row in given.rows]
         return Cards(_cards(pairs, now), given.newer, given.older)
     own = PSFollowup.objects.open().filter(ps=user).select_related("assigned_by")
@@ -291,6 +294,7 @@ def cards(user: User, place: Place, now: datetime) -> Cards:
         rows.select_related("cre").prefetch_related(Prefetch("followups", own, to_attr="own")),
         place.page,
         order=order,
+        size=CARDS,
     )
     pairs = [(lead, lead.own[0] if lead.own else None) for lead in leads.rows]
     return Cards(_cards(pairs, now), leads.newer, leads.older)

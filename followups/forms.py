@@ -23,6 +23,7 @@ NOT_OFFERED = {
     Moment.CRE_LATER: "“{}” can only be the outcome of the call in which the customer was first reached.",
     Moment.PS: "“{}” is not among a PS’s outcomes.",
 }
+MOST_WAS = 4000  # characters
 WRITTEN = "%Y-%m-%dT%H:%M"
 
 
@@ -177,7 +178,7 @@ class UpdateForm(CallForm):
         },
     )
 
-    was = forms.CharField(required=False, widget=forms.HiddenInput, max_length=4000)
+    was = forms.CharField(required=False, widget=forms.HiddenInput, max_length=MOST_WAS)
 
     # What a page shows beside one another when two people typed; in this order.
     COMPARED: tuple[str, ...] = (
@@ -341,10 +342,11 @@ class UpdateForm(CallForm):
 
     def _is_untouched(self, name: str) -> bool:
         """Whether the person left the field as the form had shown it."""
+        said = self.data.get("was", "")
         try:
-            was = json.loads(self.data.get("was", ""))
-        except ValueError:
-            return False
+            was = json.loads(said) if len(said) <= MOST_WAS else None
+        except (ValueError, RecursionError):
+            was = None
         return isinstance(was, dict) and name in was and was[name] == self.data.get(name)
 
     def resume(self, typed: Mapping[str, str]) -> None:

@@ -91,7 +91,7 @@ def _call_waiting(row: Outbox, people: dict[int, str]) -> Event:
 
 
 def assignments(followups: QuerySet[PSFollowup], waiting: list[Outbox]) -> Iterator[Event]:
-    """Who was given the lead, and what became of the mails."""
+    """Who was given the lead, what became of the mails, and who has said that it arrived."""
     mails = {row.ps_followup_id: row for row in waiting if row.kind == Kind.MAIL}
     for followup in followups:
         yield Event(
@@ -101,6 +101,8 @@ def assignments(followups: QuerySet[PSFollowup], waiting: list[Outbox]) -> Itera
             by=followup.assigned_by.name,
             note=_mail(followup, mails.get(followup.pk)),
         )
+        if followup.accepted_at:
+            yield Event(followup.accepted_at, "accepted", f"{followup.ps.name} has got it")
 
 
 def _mail(followup: PSFollowup, row: Outbox | None) -> Note:

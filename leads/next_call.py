@@ -61,7 +61,8 @@ def _tiers(actor: User, now: datetime) -> Iterator[LeadQuerySet]:
     yield LeadMaster.objects.filter(UNTOUCHED, cre__isnull=True).order_by("-created_at", "-pk")
     yield due.filter(rested)
     # Tried, not reached, and no time agreed.
-    yield mine.filter(CALLED, rested, follow_up_at__isnull=True).order_by("last_attempt_at", "pk")
+    tried = mine.filter(CALLED, follow_up_at__isnull=True, last_attempt_at__lte=now - REST)
+    yield tried.order_by("last_attempt_at", "pk")
     yield mine.filter(PENDING, rested, follow_up_at__isnull=True).order_by("-priority", "-pk")
 
 

@@ -43,7 +43,7 @@ def story(lead: LeadMaster) -> Story:
     return Story(events, _refresh(waiting), hashlib.blake2b(told, digest_size=8).hexdigest())
 
 
-ORDER = ["captured", "call", "assigned", "repeat", "changed", "closed"]
+ORDER = ["captured", "call", "assigned", "accepted", "repeat", "changed", "closed"]
 
 
 def _refresh(waiting: list[Outbox]) -> int:

@@ -207,8 +207,12 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
             self.add_error("ps_name", f"This lead is {lead.final_status}: it cannot be given to anybody.")
         elif lead.ps_id and ps_id is None:
             self.add_error("ps_name", f"{lead.ps.name} has this lead: choose who takes it over.")
-        elif ps_id != lead.ps_id and ps_id is not None and not directory().sellers[ps_id].available:
-            self.add_error("ps_name", f"{directory().sellers[ps_id].name} takes no new leads now: choose another.")
+        elif ps_id != lead.ps_id and ps_id is not None:
+            # Another request may have read the directory anew since.
+            seller = directory().sellers.get(ps_id)
+            if seller is None or not seller.available:
+                name = seller.name if seller else "This PS"
+                self.add_error("ps_name", f"{name} takes no new leads now: choose another.")
         return branch_id, ps_id
 
     # --- Results --------------------------------------------------------------------------------------------------

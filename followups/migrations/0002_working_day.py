@@ -3,6 +3,15 @@
 from django.conf import settings
 from django.db import migrations, models
 
+# What the calls of each PS tell: when the customer was reached first, and that the lead had arrived.
+CALLED = """
+UPDATE ps_followup AS followup
+   SET first_call_at = called.reached_at, accepted_at = coalesce(accepted_at, called.first_at)
+  FROM (SELECT ps_followup_id, min(called_at) AS first_at, min(called_at) FILTER (WHERE contacted) AS reached_at
+          FROM call_attempt WHERE role = 'ps' GROUP BY ps_followup_id) AS called
+ WHERE called.ps_followup_id = followup.id
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -23,6 +32,7 @@ class Migration(migrations.Migration):
             name="accepted_at",
             field=models.DateTimeField(blank=True, null=True, verbose_name="got it"),
         ),
+        migrations.RunSQL(CALLED, migrations.RunSQL.noop),
         migrations.AddIndex(
             model_name="psfollowup",
             index=models.Index(

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
+from followups.forms import written
 from followups.models import CallAttempt, Kind, Outbox, PSFollowup
 from followups.recorder import record_waiting
 from leads.models import LeadChange, LeadMaster
@@ -29,7 +30,6 @@ from leads.tests.test_update import (
     signed_in,
     soon,
     unchanged,
-    written,
 )
 from leads.tests.test_update import save as save_as_cre
 

@@ -74,7 +74,8 @@ def test_what_the_save_said_is_recorded_not_what_holds_now(cast: Cast) -> None:
         follow_up_at=(called_at + timedelta(days=3)).isoformat(),
         remark="Wants the big battery",
     )
-    LeadMaster.objects.update(lead_status="Dropped", final_status="Lost", lost_reason="Dropped", lost_at=timezone.now())
+    closed = {"lead_status": "Dropped", "final_status": "Lost", "lost_reason": "Dropped"}
+    LeadMaster.objects.update(**closed, lost_at=timezone.now(), last_attempt_at=timezone.now())
     record_waiting()
     attempt = CallAttempt.objects.get()
     assert (attempt.called_at, attempt.follow_up_at) == (called_at, called_at + timedelta(days=3))
