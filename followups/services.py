@@ -52,6 +52,7 @@ def held(uid: str, actor: User, *, lock: bool = False) -> PSFollowup:
     # Who had to wait for the lock sees the lead as it is now, and the assignment as it was.
     if followup is None or followup.lead.ps_id != actor.pk:
         raise NotYours
+    followup.lead.forget_former_people()
     return followup
 
 

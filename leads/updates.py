@@ -79,6 +79,12 @@ def _update(lead: LeadMaster, told: LeadTold, actor: User, at: datetime) -> None
     elif told.branch_id != lead.branch_id:
         lead.branch_id = told.branch_id
         fields += PLACED
+    if (
+        told.phone != lead.customer_mobile_number
+        and LeadMaster.objects.filter(OPEN, customer_mobile_number=told.phone).exists()
+    ):
+        # As a rule it is refused here. Left to the index alone, two that swap their numbers would wait for each other.
+        raise _collides("customer_mobile_number", told.phone, actor)
     changes = list(_corrections(lead, told, actor, at))
     if changes:
         fields += [*CORRECTED, "cre", "cre_assigned_at"]
