@@ -11,6 +11,7 @@ from structlog.stdlib import get_logger
 
 from accounts.models import Role, User
 from followups import outcome as outcomes
+from followups.buckets import OPEN
 from followups.catalogue import FinalStatus
 from followups.models import CallRole, Outbox, PSFollowup
 from followups.update import SAVED_FIELDS, Told, hand_over, mark_saved, note, tell
@@ -149,7 +150,7 @@ def _dial_anew(lead: LeadMaster, typed: str) -> None:
 
 def _collides(field: str, phone: str, actor: User) -> Refused:
     rival = (
-        LeadMaster.objects.filter(customer_mobile_number=phone, final_status="Pending").select_related("cre").first()
+        LeadMaster.objects.filter(OPEN, customer_mobile_number=phone).select_related("cre").first()
     )
     if rival is None:
         return Refused({field: "Another lead was open for this number at this very moment: save again."})
