@@ -49,8 +49,7 @@ UNTOUCHED = Tab(
 CALLED = Tab(
     "called",
     "Called",
-    # The constraints say the same of the time; for the index it has to be said here.
-    lambda now: buckets.CALLED & Q(last_attempt_at__isnull=False),
+    lambda now: buckets.CALLED,
     ("last_attempt_at",),
     "last_attempt_at",
     "last tried",

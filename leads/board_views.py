@@ -16,6 +16,7 @@ from accounts.models import Role
 from followups.acceptance import waiting_for
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
 from leads.filters import FilterForm, Filters
+from leads.next_call import in_hand
 from leads.sources import sources
 
 # Where a session keeps the last filters of its person.
@@ -42,6 +43,7 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
         "chips": filters.chips(tab.date_words, {"tab": tab.key}),
         "restored": "restored" in request.GET,
         "waiting": waiting_for(request.user, now),
+        "in_hand": in_hand(request.user)[:3],
     }
     return render(request, "leads/board.html", context)
 

@@ -18,6 +18,8 @@ from leads.office_hours import in_hours, moments, promised
 # A customer whose lead was closed comes back after a fortnight at the soonest.
 COMES_BACK_AFTER = timedelta(days=14)
 REMEMBERED = 5_000
+# So many closed leads are opened again.
+REOPENED = 0.015
 # On these the customer talks of what to buy.
 TALKED = {"Interested", "Customer Visited Experience Centre", "Booked", "Retailed"}
 # When these are told, the customer has ridden the scooter, as a rule or often.
@@ -32,9 +34,9 @@ LEAD, FOLLOWUP, REPEAT = Blank(LeadMaster), Blank(PSFollowup), Blank(DuplicateLe
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Who works on the leads, by id, each branch with its PS; and the letter of each pair of sources."""
+    """Who works on the leads, by id: the CREs' names, each branch's PS; and the letter of each pair of sources."""
 
-    cres: list[int]
+    cres: dict[int, str]
     sellers: dict[int, list[int]]
     supervisor: int
     letters: dict[tuple[str, str], str]
@@ -56,7 +58,7 @@ class Chronicle:
 
     def __init__(self, staff: Staff, numbers: Numbers, chance: random.Random, forgotten: float) -> None:
         self.staff, self.numbers, self.chance, self.forgotten = staff, numbers, chance, forgotten
-        self.cres = invented.unequal(staff.cres, chance)
+        self.cres = invented.unequal(list(staff.cres), chance)
         self.branches = invented.unequal(list(staff.sellers), chance)
         self.sellers = {branch: invented.unequal(people, chance) for branch, people in staff.sellers.items()}
         self.pairs = Deck({pair: invented.PAIRS.get(pair, 1) for pair in staff.letters})
@@ -151,9 +153,10 @@ class Chronicle:
             last = in_hours(last + timedelta(minutes=chance.expovariate(1 / 90) + 2), chance)
             if last > until:
                 return
-            history.owned(self.cres.draw(chance), last, by=self.staff.supervisor)
+            cre = self.cres.draw(chance)
+            history.owned(cre, self.staff.cres[cre], last, by=self.staff.supervisor)
         closed_at = self._until_closed(history, last, until)
-        while closed_at and chance.random() < 0.015:
+        while closed_at and chance.random() < REOPENED:
             reopened_at = in_hours(closed_at + timedelta(days=chance.expovariate(1 / 3)), chance)
             if reopened_at > until:
                 return
@@ -210,8 +213,8 @@ class Chronicle:
         """The CRE or the PS calls, or another PS takes over."""
         lead, chance, followup = history.lead, self.chance, history.assigned
         cre = lead.cre_id or self.staff.supervisor
-        if followup and chance.random() < 0.03:
-            history.reassign(self._assignment(lead, cre, at))
+        if followup and chance.random() < 0.03 and (other := self._colleague(followup)):
+            history.reassign(self._assignment(lead, cre, at, ps=other))
             return
         if chance.random() < 0.01:
             name = f"{lead.customer_name.split()[0]} {invented.surname(chance)}"
@@ -275,6 +278,11 @@ class Chronicle:
         lead.lead_category = lead.lead_category or CATEGORY.draw(self.chance)
         lead.model_interested = lead.model_interested or MODEL.draw(self.chance)
         lead.branch_id = lead.branch_id or self.branches.draw(self.chance)
+
+    def _colleague(self, followup: PSFollowup) -> int | None:
+        """Another PS of the branch, if there is one."""
+        others = [ps for ps in self.staff.sellers[followup.branch_id] if ps != followup.ps_id]
+        return self.chance.choice(others) if others else None
 
     def _assignment(self, lead: LeadMaster, by: int, at: datetime, ps: int | None = None) -> PSFollowup:
         """To `ps` or else some PS of the branch, which `lead` has by now."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from django.db import models
+from django.db.models.base import ModelState
 
 from followups import outcome as outcomes
 from followups.calls import CallNumber, following
@@ -27,17 +28,18 @@ class Blank(Generic[Row]):
     """Fills in rows of a model faster than the model itself, which asks for each default each time."""
 
     def __init__(self, model: type[Row]) -> None:
-        fields = model._meta.concrete_fields
         self._model = model
-        self._values = [None if field.primary_key else field.get_default() for field in fields]
-        self._places = {field.attname: place for place, field in enumerate(fields)}
+        self._values = {
+            field.attname: None if field.primary_key else field.get_default() for field in model._meta.concrete_fields
+        }
 
     def filled(self, **columns: Any) -> Row:
         """An unsaved row. Times and JSON, whose defaults are made anew each time, must be among `columns`."""
-        values = self._values.copy()
-        for name, value in columns.items():
-            values[self._places[name]] = value
-        return self._model(*values)
+        assert columns.keys() <= self._values.keys()
+        row = self._model.__new__(self._model)
+        row._state = ModelState()
+        row.__dict__.update(self._values, **columns)
+        return row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +128,10 @@ class History:
         self._saved(call.by, call.at)
         self._attempt(call, followup)
 
-    def owned(self, cre: int, at: datetime, *, by: int) -> None:
-        """A supervisor gives the lead to a CRE."""
+    def owned(self, cre: int, name: str, at: datetime, *, by: int) -> None:
+        """A supervisor gives the lead, which nobody owned, to a CRE."""
         self.lead.cre_id, self.lead.cre_assigned_at = cre, at
+        self._note("cre", "", name, by=by, at=at)
         self._saved(by, at)
 
     def assign(self, followup: PSFollowup, *, closing: Outcome | None = None) -> None:

@@ -38,7 +38,7 @@ def claim(actor: User) -> LeadMaster | None:
 
 def in_hand(actor: User) -> LeadQuerySet:
     """What `actor` has claimed and not called yet."""
-    return LeadMaster.objects.filter(next_call_by=actor, next_call_until__gt=timezone.now())
+    return LeadMaster.objects.filter(next_call_by=actor, next_call_until__gt=timezone.now()).order_by("next_call_until")
 
 
 def next_promise(actor: User) -> LeadMaster | None:
@@ -72,7 +72,8 @@ def _claimed(lead: LeadMaster, actor: User, now: datetime) -> LeadMaster:
     if lead.cre_id is None:
         lead.cre, lead.cre_assigned_at, lead.updated_at = actor, now, now
         lead.version += 1
-        fields += ["cre", "cre_assigned_at", "updated_at", "version"]
+        lead.saved_by, lead.saved_request_id = actor, None
+        fields += ["cre", "cre_assigned_at", "updated_at", "version", "saved_by", "saved_request_id"]
         LeadChange.objects.create(lead=lead, field="cre", after=actor.name, by=actor, at=now)
     lead.save(update_fields=fields)
     return lead

@@ -65,7 +65,7 @@ def staff(prefix: str = "") -> Staff:
     if not letters:
         raise NoSourceOffered
     return Staff(
-        cres=list(people.filter(role=Role.CRE).values_list("id", flat=True)),
+        cres=dict(people.filter(role=Role.CRE).values_list("id", "name")),
         sellers=sellers,
         supervisor=people.filter(role=Role.SUPERVISOR).values_list("id", flat=True)[0],
         letters=letters,

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.tests.constraints import Case, declared, try_out
 from conftest import Cast
-from leads.models import DuplicateLead, LeadMaster, Source
+from leads.models import DuplicateLead, LeadChange, LeadMaster, Source
 from leads.tests.factories import make_lead
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -27,6 +27,10 @@ def repeat(cast: Cast, **fields: Any) -> DuplicateLead:
     pair = {"source": "OEM", "sub_source": "Web"}
     typed = {"customer_mobile_number": known.customer_mobile_number, "customer_name": "Ramesh"}
     return DuplicateLead.objects.create(**{"lead": known, **typed, **pair, **fields})
+
+
+def change(cast: Cast, **fields: Any) -> LeadChange:
+    return LeadChange.objects.create(**{"lead": make_lead(), "field": "email", "by": cast.meera, **fields})
 
 
 def source(cast: Cast, **fields: Any) -> Source:
@@ -109,6 +113,27 @@ LEAD_CASES = [
         fits=[{"follow_up_at": NOW}, LOST],
         breaks=[{**LOST, "follow_up_at": NOW}],
     ),
+    Case(
+        "lead_master_call_back_has_time",
+        lead,
+        fits=[
+            {"lead_status": "Call me Back", "follow_up_at": NOW},
+            {"lead_status": "RNR", "follow_up_at": None},
+            {"lead_status": "Pending", "follow_up_at": None},
+        ],
+        breaks=[{"lead_status": "Call me Back", "follow_up_at": None}],
+    ),
+    Case(
+        "lead_master_called_has_time",
+        lead,
+        fits=[
+            {"lead_status": "RNR", "last_attempt_at": NOW},
+            {"lead_status": "Pending", "last_attempt_at": None},
+            {"lead_status": "Pending", "last_attempt_at": NOW},
+        ],
+        breaks=[{"lead_status": "RNR", "last_attempt_at": None}],
+    ),
+    Case("lead_master_called_has_time", lead, [LOST], [{**LOST, "last_attempt_at": None}]),
     Case("lead_master_ps_has_branch", lead, [KIRAN, {"branch": "attapur"}], [{**KIRAN, "branch": None}]),
     Case(
         "lead_master_cre_has_time",
@@ -146,6 +171,13 @@ OTHER_CASES = [
     Case("duplicate_leads_source_given", repeat, [{"source": "M"}], [{"source": ""}]),
     Case("duplicate_leads_source_given", repeat, [{"sub_source": "M"}], [{"sub_source": ""}]),
     Case("duplicate_leads_channel_known", repeat, [{"channel": "import"}], [{"channel": "fax"}]),
+    Case("lead_change_field_given", change, [{"field": "e"}], [{"field": ""}]),
+    Case(
+        "lead_change_reopening_has_reason",
+        change,
+        [{"field": "final_status", "reason": "Called again."}, {"field": "email", "reason": ""}],
+        [{"field": "final_status", "reason": ""}],
+    ),
     Case("lead_source_pair_once", source, [{}, {"sub_source": "Chat"}], [{}, {"letter": "X"}]),
     Case("lead_source_letter_capital", source, [{"letter": "Z"}], [{"letter": "z"}]),
     Case("lead_source_letter_capital", source, [{"letter": "A"}], [{"letter": ""}]),

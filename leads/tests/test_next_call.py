@@ -41,8 +41,8 @@ def spoken_to(cre: User, **fields: Any) -> LeadMaster:
 
 def claims(actor: User) -> list[str]:
     """The uids of all that `actor` is given, one after the other."""
-    found = []
-    while claimed := claim(actor):
+    found: list[str] = []
+    while (claimed := claim(actor)) and len(found) < 100:
         found.append(claimed.uid)
     return found
 

@@ -83,7 +83,12 @@ def test_a_lead_that_is_closed_meanwhile_leaves_nobody_without_an_answer(cast: C
     def close(phone: str) -> None:
         now = timezone.now()
         LeadMaster.objects.filter(customer_mobile_number=phone, final_status="Pending").update(
-            lead_status="Dropped", final_status="Lost", lost_reason="Dropped", lost_at=now, follow_up_at=None
+            lead_status="Dropped",
+            final_status="Lost",
+            lost_reason="Dropped",
+            lost_at=now,
+            last_attempt_at=now,
+            follow_up_at=None,
         )
 
     for _ in range(3):

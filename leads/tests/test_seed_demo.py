@@ -1,12 +1,16 @@
 """seed_demo: an empty desk becomes one that can be tried out; no other desk is touched."""
 
 import io
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db.models import Count
+from django.utils import timezone
 
 from accounts.models import Branch, Role, User
+from followups import buckets
 from followups.models import EmailState, Outbox, PSFollowup
 from followups.recorder import record_waiting
 from leads import invented
@@ -38,31 +42,51 @@ def test_the_cast_and_the_leads() -> None:
     assert LeadMaster.objects.count() == 2_000
 
 
-def test_every_desk_has_something_of_everything() -> None:
+def test_the_desk_as_a_whole_has_something_of_everything() -> None:
     seed()
     leads = LeadMaster.objects.all()
     assert leads.exclude(final_status="Pending").count() > 1_400
     for wanted in (
-        leads.filter(final_status="Won"),
-        leads.filter(final_status="Lost"),
         leads.filter(previous__isnull=False),
-        leads.filter(final_status="Pending", lead_status="Pending"),
-        leads.filter(final_status="Pending", first_call_at=None, lead_status="Call me Back"),
-        leads.filter(final_status="Pending", first_call_at=None, lead_status="RNR"),
-        leads.filter(final_status="Pending", first_call_at__isnull=False, ps__isnull=False),
+        leads.filter(buckets.UNTOUCHED, cre=None),
+        leads.filter(changes__field="final_status"),
+        leads.filter(changes__field="customer_name"),
         DuplicateLead.objects.all(),
+        PSFollowup.objects.open().filter(buckets.UNACCEPTED, assigned_at__lt=timezone.now() - timedelta(hours=1)),
     ):
-        assert wanted.count() > 3
-    due = leads.filter(follow_up_at__isnull=False).order_by("follow_up_at")
-    newest = leads.latest("created_at").created_at
-    assert due.filter(follow_up_at__lt=newest).count() > 20
-    assert due.filter(follow_up_at__gt=newest).count() > 20
+        assert wanted.count() > 2
 
 
-def test_only_the_dozen_captured_just_now_leave_work_and_mail() -> None:
+@pytest.mark.parametrize(
+    "now",
+    ["2026-11-22T01:10+05:30", "2026-11-23T09:05+05:30", "2027-01-01T15:40+05:30", "2027-02-28T22:30+05:30"],
+)
+def test_every_cre_and_every_ps_has_a_day_before_them(now: str) -> None:
+    """At whatever hour it is seeded; in the evening the day that comes is the next one."""
+    with time_machine.travel(now):
+        seed()
+        at, month = timezone.now(), timezone.now() - timedelta(days=30)
+        for cre in User.objects.filter(role=Role.CRE):
+            leads = LeadMaster.objects.filter(cre=cre)
+            for some in (buckets.UNTOUCHED, buckets.CALLED, buckets.CALL_BACK, buckets.PENDING, buckets.WITH_PS):
+                assert leads.filter(some).exists(), (cre.username, some)
+            assert leads.filter(buckets.overdue(at)).count() > 1
+            assert leads.filter(won_at__gt=month).count() > 1
+            assert leads.filter(lost_at__gt=month).count() > 1
+        for ps in User.objects.filter(role=Role.PS):
+            leads = LeadMaster.objects.filter(ps=ps)
+            assert PSFollowup.objects.filter(buckets.PS_FRESH, ps=ps).exists(), ps.username
+            assert PSFollowup.objects.filter(buckets.PS_PENDING, ps=ps).exists(), ps.username
+            assert leads.filter(buckets.today(at + timedelta(days=1))).exists(), ps.username
+            assert leads.filter(buckets.TEST_DRIVEN).exists(), ps.username
+            assert leads.filter(won_at__gt=month).exists(), ps.username
+            assert leads.filter(lost_at__gt=month).exists(), ps.username
+
+
+def test_only_what_was_captured_just_now_leaves_work_and_mail() -> None:
     seed()
     kinds = dict(Outbox.objects.values_list("kind").annotate(number=Count("id")).order_by())
-    assert kinds == {"attempt": 13, "mail": 12, "alert": 1}
+    assert kinds == {"attempt": 27, "mail": 14, "alert": 1}
     states = PSFollowup.objects.exclude(outbox__isnull=False).values_list("email_state", flat=True)
     assert set(states) <= {EmailState.SENT, EmailState.NOT_NEEDED}
 
@@ -70,7 +94,7 @@ def test_only_the_dozen_captured_just_now_leave_work_and_mail() -> None:
 def test_it_holds_together_before_and_after_the_recorder() -> None:
     seed()
     assert [invariant.name for invariant in INVARIANTS if offending(invariant)] == []
-    assert record_waiting() == 13
+    assert record_waiting() == 27
     assert [invariant.name for invariant in INVARIANTS if offending(invariant)] == []
 
 

@@ -27,6 +27,7 @@ from leads.invariants import INVARIANTS, offending
 from leads.models import LeadChange, LeadMaster
 from leads.story import story
 from leads.tests.factories import enquiry, make_lead, phone
+from leads.update_form import UpdateLeadForm
 
 pytestmark = pytest.mark.django_db
 
@@ -357,9 +358,7 @@ def test_missed_calls_keep_a_fresh_lead_fresh_and_add_attempts(cast: Cast, asha:
 
 
 @pytest.mark.parametrize("missing", ["lead_category", "model_interested", "branch", "ps_name", "follow_up_date"])
-def test_interested_on_the_first_contact_asks_for_all_that_the_ps_needs(
-    cast: Cast, asha: Client, missing: str
-) -> None:
+def test_interested_on_the_first_contact_asks_for_all_that_the_ps_needs(cast: Cast, asha: Client, missing: str) -> None:
     lead = captured(cast)
     response = save(asha, lead, **given(**{missing: ""}))
     assert response.status_code == 422
@@ -476,7 +475,7 @@ def test_a_lead_in_hand_for_the_next_call_is_free_after_a_save(cast: Cast, asha:
         next_call_by=cast.asha, next_call_until=timezone.now() + timedelta(minutes=5)
     )
     save(asha, lead, lead_status="RNR")
-    assert (fresh(lead).next_call_by, fresh(lead).next_call_until) == (None, None)
+    assert not LeadMaster.objects.filter(next_call_until__isnull=False).exists()
 
 
 # --- The answer to programs -------------------------------------------------------------------------------------
@@ -525,9 +524,7 @@ def test_a_program_reads_the_lead_before_it_updates_it(cast: Cast, asha: Client)
 )
 def test_who_prefers_json_gets_json(cast: Cast, asha: Client, accept: str, json: bool) -> None:
     lead = captured(cast)
-    response = asha.post(
-        f"/update_lead/{lead.uid}", {"version": 1, "lead_status": "RNR"}, headers={"accept": accept}
-    )
+    response = asha.post(f"/update_lead/{lead.uid}", {"version": 1, "lead_status": "RNR"}, headers={"accept": accept})
     assert response.status_code == (200 if json else 302)
     assert (response.headers["Content-Type"] == "application/json") == json
 
@@ -630,8 +627,45 @@ def test_nothing_typed_is_lost_on_the_page_and_it_can_be_saved_again_from_there(
     response = asha.post(f"/update_lead/{lead.uid}", shown)
     assert response.status_code == 302, response.content.decode()
     now = fresh(lead)
-    assert (now.lead_category, now.email, now.ps, now.final_status) == ("Cold", "ramesh@example.com", cast.latha, "Lost")
+    assert (now.lead_category, now.email, now.ps, now.final_status) == (
+        "Cold",
+        "ramesh@example.com",
+        cast.latha,
+        "Lost",
+    )
     check_invariants()
+
+
+def test_what_was_only_left_as_it_was_takes_what_the_others_saved(cast: Cast, asha: Client) -> None:
+    lead = qualified(cast)
+    page = controls(asha.get(f"/update_lead/{lead.uid}"))
+    changes = {"lead_category": "Hot", "ps_name": "latha", "email": "new@example.com", "customer_name": "Suresh"}
+    save(signed_in(cast.meera), lead, **changes)
+    response = asha.post(f"/update_lead/{lead.uid}", {**page.fields, "lead_status": "RNR", "remark": "Nobody there"})
+    assert response.status_code == 409
+    shown = controls(response).fields
+    assert asha.post(f"/update_lead/{lead.uid}", shown).status_code == 302
+    now = fresh(lead)
+    assert (now.lead_category, now.ps, now.email, now.customer_name) == ("Hot", cast.latha, "new@example.com", "Suresh")
+    assert (now.lead_status, now.version) == ("RNR", 3)
+    check_invariants()
+
+
+@pytest.mark.parametrize(
+    "was", ["", "{", "[]", "null", "1", '{"lead_category": 7}', '{"lead_category": ["Hot"]}', "[" * 100_000, "\x00"]
+)
+@pytest.mark.parametrize("json", [True, False])
+def test_a_form_that_says_nonsense_of_what_it_showed_is_answered_in_words(
+    cast: Cast, asha: Client, was: str, json: bool
+) -> None:
+    lead = captured(cast)
+    typed = {"version": "9", "lead_status": "RNR", "lead_category": "Hot", "was": was}
+    response = asha.post(f"/update_lead/{lead.uid}", typed, headers=JSON if json else {})
+    assert response.status_code in {409, 422}
+    response = asha.post(f"/update_lead/{lead.uid}", {**typed, "version": "1"}, headers=JSON if json else {})
+    assert response.status_code in {200, 302, 422}
+    if response.status_code == 422:
+        assert unchanged(lead)
 
 
 def test_what_was_typed_is_not_lost_where_the_lead_was_closed_meanwhile(cast: Cast, asha: Client) -> None:
@@ -696,9 +730,7 @@ def test_a_page_with_a_script_gets_a_part_that_stands_alone(
     cast: Cast, asha: Client, fields: dict[str, str], status: int
 ) -> None:
     lead = captured(cast)
-    response = asha.post(
-        f"/update_lead/{lead.uid}", {"version": "1", **fields}, headers={"hx-request": "true"}
-    )
+    response = asha.post(f"/update_lead/{lead.uid}", {"version": "1", **fields}, headers={"hx-request": "true"})
     part = response.content.decode()
     assert response.status_code == status
     assert "<html" not in part
@@ -818,9 +850,7 @@ def test_a_ps_of_another_branch_goes_along_with_the_branch(cast: Cast, asha: Cli
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["a directory a minute old", "a fresh directory"])
-@pytest.mark.parametrize(
-    "change", ["on leave", "gone", "another branch", "no longer a PS", "branch closed"]
-)
+@pytest.mark.parametrize("change", ["on leave", "gone", "another branch", "no longer a PS", "branch closed"])
 def test_a_ps_who_takes_no_leads_is_refused_in_words(cast: Cast, asha: Client, change: str, kept: bool) -> None:
     lead = captured(cast)
     if kept:
@@ -846,6 +876,25 @@ def test_a_ps_who_takes_no_leads_is_refused_in_words(cast: Cast, asha: Client, c
         assert page.status_code == 422
     assert unchanged(lead)
     assert open_followup(lead) is None
+
+
+def test_a_ps_who_leaves_while_the_form_is_read_is_refused_in_words(
+    cast: Cast, asha: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread reads the directory anew between two looks into it."""
+    lead = captured(cast)
+    place = UpdateLeadForm.place
+
+    def and_then_another_reads_it_anew(form: UpdateLeadForm) -> tuple[int | None, int | None]:
+        found = place(form)
+        User.objects.filter(pk=cast.kiran.pk).update(is_active=False)
+        directory(fresh=True)
+        return found
+
+    monkeypatch.setattr(UpdateLeadForm, "place", and_then_another_reads_it_anew)
+    response = save(asha, lead, **given())
+    assert (response.status_code, list(response.json()["errors"])) == (422, ["ps_name"])
+    assert unchanged(lead)
 
 
 def test_a_ps_on_leave_keeps_the_lead_that_is_theirs(cast: Cast, asha: Client) -> None:
@@ -1302,7 +1351,8 @@ def test_a_ps_who_takes_no_leads_does_not_get_a_reopened_one(cast: Cast, change:
             Branch.objects.filter(pk=cast.attapur.pk).update(is_active=False)
     assert reopen(signed_in(cast.meera), lead).status_code == 302
     now = fresh(lead)
-    assert (now.final_status, now.ps, open_followup(lead)) == ("Pending", None, None)
+    assert (now.final_status, now.ps_id) == ("Pending", None)
+    assert open_followup(lead) is None
     assert not Outbox.objects.filter(lead=lead).exists()
     check_invariants()
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -89,7 +90,7 @@ def check_invariants() -> None:
 
 
 def while_it_waits(lead: LeadMaster, job: Callable[[], T], change: Callable[[], object]) -> T:
-    """Runs `job` in a thread until it waits for the lock on `lead`, then makes `change` and commits; what `job` gave."""
+    """Runs `job` in a thread until it waits for `lead`, then makes `change` and commits; returns what `job` gave."""
 
     def run() -> T:
         try:
@@ -210,6 +211,21 @@ def test_after_the_wait_the_form_knows_who_the_ps_is_by_now(cast: Cast) -> None:
     assert response.status_code == 409
     page = response.content.decode()
     assert "unassigned" not in page.split("<dt>PS</dt>")[1].split("</div>")[0]
+
+
+def test_after_the_wait_the_pss_form_knows_who_the_cre_is_by_now(cast: Cast) -> None:
+    lead = captured(cast)
+    client = Client()
+    client.force_login(cast.kiran)
+    client.get(f"/lead/{lead.uid}")
+    fields = {"version": str(lead.version), "lead_status": "RNR"}
+    response = while_it_waits(
+        lead,
+        lambda: client.post(f"/update_ps_lead/{lead.uid}", fields),
+        lambda: by_cre(lead, cast.meera, cre=str(cast.ravi.pk)),
+    )
+    assert response.status_code == 409
+    assert "Ravi" in response.content.decode().split("<dt>CRE</dt>")[1].split("</div>")[0]
 
 
 def test_a_mail_that_is_sent_while_the_ps_closes_breaks_nothing(cast: Cast) -> None:
@@ -387,16 +403,12 @@ def test_the_old_number_captured_while_it_is_corrected(cast: Cast, round_: int) 
 
 
 def test_two_leads_that_swap_their_numbers_are_refused_in_words(cast: Cast) -> None:
-    for _ in range(5):
+    for _ in range(12):
         one, two = captured(cast), captured(cast)
         answers = all_at_once(
             [
-                lambda one=one, two=two: by_cre(  # type: ignore[misc]
-                    one, cast.asha, customer_mobile_number=two.customer_mobile_number
-                ),
-                lambda one=one, two=two: by_cre(  # type: ignore[misc]
-                    two, cast.asha, customer_mobile_number=one.customer_mobile_number
-                ),
+                partial(by_cre, one, cast.asha, customer_mobile_number=two.customer_mobile_number),
+                partial(by_cre, two, cast.asha, customer_mobile_number=one.customer_mobile_number),
             ]
         )
         assert answers == ["Refused", "Refused"]
@@ -460,10 +472,8 @@ def test_claims_and_saves_at_once_break_nothing(cast: Cast, round_: int) -> None
     new = [fresh_lead() for _ in range(2)]
     LeadMaster.objects.filter(pk__in=[lead.pk for lead in leads]).update(follow_up_at=timezone.now())
     jobs: list[Callable[[], str]] = [lambda: claimed(cast.asha), lambda: claimed(cast.ravi)] * 2
-    for lead in leads:
-        jobs.append(lambda lead=lead: by_cre(lead, cast.asha, lead_status="RNR"))  # type: ignore[misc]
-    for lead in new:
-        jobs.append(lambda lead=lead: by_cre(lead, cast.meera, cre=str(cast.ravi.pk)))  # type: ignore[misc]
+    jobs += [partial(by_cre, lead, cast.asha, lead_status="RNR") for lead in leads]
+    jobs += [partial(by_cre, lead, cast.meera, cre=str(cast.ravi.pk)) for lead in new]
     answers = all_at_once(jobs)
     assert set(answers[4:7]) == {"saved"}
     assert set(answers[7:]) <= {"saved", "Stale"}
@@ -477,8 +487,7 @@ def test_everything_at_once_for_a_while_deadlocks_nowhere(cast: Cast) -> None:
 
     def keep(job: Callable[[LeadMaster], str], times: int = 12) -> Callable[[], None]:
         def run() -> None:
-            for number in range(times):
-                answers.append(job(LeadMaster.objects.get(pk=leads[number % 3].pk)))
+            answers.extend(job(LeadMaster.objects.get(pk=leads[number % 3].pk)) for number in range(times))
 
         return run
 
