@@ -23,7 +23,8 @@ class NotYours(Exception):
 
 
 def update_ps_lead(uid: str, actor: User, read: Callable[[PSFollowup], Told]) -> tuple[PSFollowup, Told]:
-    """Saves what the PS tells of a lead that is theirs: three statements, a fourth at the first call.
+    """Saves what the PS tells of a lead that is theirs: three statements; a fourth at the first
+    call or at the closing one, five where it is both.
 
     `read` turns what was typed into Told, against the lead as it stands under its lock; what it raises undoes all.
     Raises NotYours.

@@ -57,8 +57,9 @@ def _tiers(actor: User, now: datetime) -> Iterator[LeadQuerySet]:
     # The time has come that was promised to a customer.
     yield due.filter(rested, lead_status=CALL_BACK)
     # New: the sooner the first call, the better; the newest customer still has the scooter in mind.
-    yield mine.filter(UNTOUCHED).order_by("-created_at", "-pk")
-    yield LeadMaster.objects.filter(UNTOUCHED, cre__isnull=True).order_by("-created_at", "-pk")
+    new = UNTOUCHED & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
+    yield mine.filter(new).order_by("-created_at", "-pk")
+    yield LeadMaster.objects.filter(new, cre__isnull=True).order_by("-created_at", "-pk")
     yield due.filter(rested)
     # Tried, not reached, and no time agreed.
     tried = mine.filter(CALLED, follow_up_at__isnull=True, last_attempt_at__lte=now - REST)

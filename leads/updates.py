@@ -38,7 +38,8 @@ class Refused(Exception):
 def update_lead(uid: str, actor: User, read: Callable[[LeadMaster], LeadTold]) -> tuple[LeadMaster, LeadTold]:
     """Saves what the owning CRE, or a supervisor, tells of a lead: as a rule three statements.
 
-    Seven and more where the lead goes to another PS, five where it is closed while a PS has it. `read` turns what was
+    Five where it first goes to a PS, or is closed while a PS has it, six where the number is corrected, seven where
+    another PS takes over. `read` turns what was
     typed into LeadTold, against the lead as it stands under its lock; what it raises undoes all. Raises DoesNotExist
     for a lead that `actor` does not see, and Refused.
     """
@@ -149,9 +150,7 @@ def _dial_anew(lead: LeadMaster, typed: str) -> None:
 
 
 def _collides(field: str, phone: str, actor: User) -> Refused:
-    rival = (
-        LeadMaster.objects.filter(OPEN, customer_mobile_number=phone).select_related("cre").first()
-    )
+    rival = LeadMaster.objects.filter(OPEN, customer_mobile_number=phone).select_related("cre").first()
     if rival is None:
         return Refused({field: "Another lead was open for this number at this very moment: save again."})
     seen = actor.role == Role.SUPERVISOR or rival.cre_id == actor.pk

@@ -237,7 +237,7 @@ def fill(cast: Cast, number: int) -> None:
 @pytest.mark.parametrize(
     ("who", "path", "most"),
     [
-        ("asha", "/cre_dashboard", 4),
+        ("asha", "/cre_dashboard", 6),
         ("head", "/branch_head_dashboard", 5),
         ("reception", "/rec_dashboard", 5),
         ("kiran", "/ps_dashboard", 6),
