@@ -25,6 +25,7 @@ def saved_json(lead: Any, message: str, started: float) -> JsonResponse:
 
 def read_json(form: UpdateForm, started: float) -> JsonResponse:
     """The lead as a program has to know it before it sends an update."""
+    form.offer()
     offered = [code for _, group in form.fields["lead_status"].widget.choices[1:] for code, _ in group]
     fields = {"fields": form.current(), "lead_statuses": offered}
     return JsonResponse({"success": True, **_state(form.lead), **fields, "execution_time": since(started)})

@@ -207,7 +207,15 @@ class UpdateForm(CallForm):
         super().__init__(
             sent, initial={**kept, "version": lead.version, "request_id": uuid.uuid4(), "was": json.dumps(kept)}
         )
-        self.offer_outcomes("No call: only details")
+
+    def offer(self, blank: str = "No call: only details") -> None:
+        """Fills the selects, for a page that shows them; to read what was typed they are not needed."""
+        self.offer_outcomes(blank)
+        typed = self.data.get("lead_status", "")
+        if typed and typed not in {outcome.code for outcome in catalogue.offered(self.moment)}:
+            # Not offered any more, and not lost either: saved again, it is refused in words.
+            before = ("Chosen before", [(typed, typed)])
+            self.choose("lead_status", blank, [*outcome_choices(self.moment), before])
 
     def current(self) -> dict[str, str]:
         """The lead in the form's fields. The follow-up stays empty: it keeps what was agreed."""
@@ -319,6 +327,7 @@ class UpdateForm(CallForm):
 
         A field that was only left as it was is not in dispute: it says so, and takes what the others saved.
         """
+        self.offer()
         return [row for name in self.COMPARED if (row := self._difference(name))]
 
     def _difference(self, name: str) -> "Difference | None":
@@ -355,11 +364,6 @@ class UpdateForm(CallForm):
         self._show_unjudged()
 
     def _show_unjudged(self) -> None:
-        typed = self.data.get("lead_status", "")
-        if typed and typed not in {outcome.code for outcome in catalogue.offered(self.moment)}:
-            # Not offered any more, and not lost either: saved again, it is refused in words.
-            offered = [*outcome_choices(self.moment), ("Chosen before", [(typed, typed)])]
-            self.choose("lead_status", "No call: only details", offered)
         self.is_bound, self._errors = True, forms.utils.ErrorDict()
 
     def _theirs(self, name: str) -> str:

@@ -88,6 +88,7 @@ def _page(
     lead = followup.lead
     if context.get("differences") is not None:
         form.refreshed()
+    form.offer()
     context |= {
         "lead": lead,
         "followup": followup,

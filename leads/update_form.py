@@ -92,14 +92,17 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
         self.actor = actor
         super().__init__(lead, moment_of(lead), typed)
         self.had_ps = lead.ps_id
+        if actor.role != Role.SUPERVISOR:
+            del self.fields["cre"]
+
+    def offer(self, blank: str = "No call: only details") -> None:
+        super().offer(blank)
         self.offer_places(directory())
-        if actor.role == Role.SUPERVISOR:
+        if "cre" in self.fields:
             cres = User.objects.filter(role=Role.CRE, is_active=True).order_by("name").values_list("pk", "name")
             self.choose("cre", "Nobody", [(str(key), name) for key, name in cres])
-            if lead.cre:
-                self._offer_kept("cre", str(lead.cre_id), lead.cre.name)
-        else:
-            del self.fields["cre"]
+            if self.lead.cre:
+                self._offer_kept("cre", str(self.lead.cre_id), self.lead.cre.name)
 
     def current(self) -> dict[str, str]:
         lead = self.lead

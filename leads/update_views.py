@@ -115,10 +115,12 @@ def _page(
     now = timezone.now()
     # Who has been given a number to call tells how the call went; who opened the lead may only correct it.
     calling = request.user.role == Role.CRE and (request.GET.get("call") or request.POST.get("then") == "next")
-    if calling:
-        form.offer_outcomes()
     if context.get("differences") is not None:
         form.refreshed()
+    if calling:
+        form.offer("Choose…")
+    else:
+        form.offer()
     context |= {
         "lead": lead,
         "form": form,
