@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from followups.forms import UpdateForm, words
+from followups.forms import words
+from followups.update_form import UpdateForm
 
 STALE = "Somebody has saved this lead since you read it. Nothing was saved: look at both, and save again."
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from followups import catalogue
 from followups.catalogue import CALL_BACK, FollowUp, Moment, Outcome
-from followups.forms import written
+from followups.update_form import written
 from followups.wording import clock_in_words
 from followups.working_hours import suggestion
 

@@ -14,13 +14,14 @@ from accounts.access import SignedInRequest, page_or_json, refusal, wants_json
 from accounts.models import Role
 from followups import answers, wording
 from followups.catalogue import Moment
-from followups.forms import Invalid, Replayed, Stale, UpdateForm, outcome_rules
+from followups.forms import outcome_rules
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
 from followups.services import NotYours, held, saved_before, update_ps_lead
 from followups.told import assignments, calls, waiting_for
 from followups.uid import search_key
 from followups.update import Told
+from followups.update_form import Invalid, Replayed, Stale, UpdateForm
 
 NOT_YOURS = "This lead is not, or no longer, yours to follow up. Nothing was saved."
 
@@ -104,7 +105,7 @@ def _page(
     waiting = waiting_for(lead)
     given = assignments(lead.followups.select_related("ps", "branch", "assigned_by"), waiting)
     events = sorted([*calls(lead, waiting), *given], key=lambda event: event.at, reverse=True)
-    return render(request, "followups/update.html", {**context, "story": {"events": events}}, status=status)
+    return render(request, "desk/update.html", {**context, "story": {"events": events}}, status=status)
 
 
 def _not_yours(request: HttpRequest) -> HttpResponse:

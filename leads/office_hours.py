@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import accumulate
 
+from followups import working_hours
+
 INDIA = timedelta(hours=5, minutes=30)
 HOUR = timedelta(hours=1)
-OPENS, CLOSES = timedelta(hours=9, minutes=30), timedelta(hours=19, minutes=30)
+OPENS, CLOSES = (timedelta(hours=at.hour, minutes=at.minute) for at in (working_hours.OPENS, working_hours.CLOSES))
 # Customers' first calls, by hour, by weekday from Monday, and by month: the festivals are in autumn.
 BY_HOUR = [0.02] * 7 + [
     0.05,

@@ -12,8 +12,8 @@ from accounts.directory import directory
 from accounts.models import Role, User
 from followups.catalogue import FinalStatus, Moment, Outcome
 from followups.fields import Lines, Name, Words
-from followups.forms import UpdateForm
 from followups.update import Told
+from followups.update_form import UpdateForm
 from leads import phone
 from leads.forms import PhoneField, PlaceForm
 from leads.models import LeadMaster

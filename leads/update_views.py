@@ -13,9 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import SignedInRequest, page_or_json, refusal, roles, wants_json
 from accounts.models import Role, User
 from followups import answers, wording
-from followups.forms import Invalid, Replayed, Stale, outcome_rules
+from followups.forms import outcome_rules
 from followups.quick import quick_outcomes
 from followups.uid import search_key
+from followups.update_form import Invalid, Replayed, Stale
 from leads.models import LeadMaster
 from leads.next_call import claim, next_promise
 from leads.story import story
@@ -135,7 +136,7 @@ def _page(
         context["in_hand"] = lead.next_call_by
     if "HX-Request" in request.headers:
         return render(request, "desk/work.html", context, status=status)
-    return render(request, "leads/update.html", {**context, "story": story(lead)}, status=status)
+    return render(request, "desk/update.html", {**context, "story": story(lead)}, status=status)
 
 
 def _home(user: User) -> str:

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
-from followups.forms import written
 from followups.models import CallAttempt, Kind, Outbox, PSFollowup
 from followups.recorder import record_waiting
+from followups.update_form import written
 from leads.models import LeadChange, LeadMaster
 from leads.tests.test_update import (
     JSON,

@@ -10,8 +10,8 @@ from conftest import Cast
 from followups.buckets import day_ends, overdue, today
 from followups.catalogue import Moment
 from followups.fields import MomentField, PastField
-from followups.forms import written
 from followups.quick import quick_outcomes
+from followups.update_form import written
 from followups.wording import clock_in_words, moment_in_words
 from leads.models import LeadMaster
 from leads.story import story

@@ -24,10 +24,10 @@ from conftest import Cast
 from followups import buckets
 from followups.catalogue import BY_CODE, CODES, UNTOUCHED, Category, FinalStatus, Moment, offered
 from followups.delivery import mail_waiting
-from followups.forms import Invalid, Replayed, Stale, UpdateForm, written
 from followups.models import PSFollowup
 from followups.recorder import record_waiting
 from followups.services import NotYours, update_ps_lead
+from followups.update_form import Invalid, Replayed, Stale, UpdateForm, written
 from leads.capture import Outcome, capture
 from leads.invariants import INVARIANTS, offending
 from leads.models import LeadMaster

@@ -16,12 +16,12 @@ from accounts.models import Branch, Role, User
 from conftest import Cast
 from followups.catalogue import CODES
 from followups.delivery import mail_waiting
-from followups.forms import written
 from followups.models import CallAttempt, EmailState, Kind, Outbox, PSFollowup
 from followups.priority import priority
 from followups.recorder import record_waiting
 from followups.services import update_ps_lead
 from followups.update import Told
+from followups.update_form import written
 from leads.capture import Outcome, capture
 from leads.invariants import INVARIANTS, offending
 from leads.models import LeadChange, LeadMaster

@@ -17,10 +17,10 @@ from django.utils import timezone
 from accounts.models import User
 from conftest import Cast
 from followups.catalogue import Moment
-from followups.forms import Invalid, Replayed, Stale, UpdateForm, written
 from followups.models import EmailState, Outbox, PSFollowup
 from followups.recorder import record_waiting
 from followups.services import NotYours, update_ps_lead
+from followups.update_form import Invalid, Replayed, Stale, UpdateForm, written
 from leads import next_call
 from leads.capture import Captured, Outcome, capture
 from leads.invariants import INVARIANTS, offending

@@ -11,8 +11,8 @@ from django.utils import timezone
 from accounts.directory import directory
 from conftest import Cast
 from followups.catalogue import Moment
-from followups.forms import UpdateForm
 from followups.services import update_ps_lead
+from followups.update_form import UpdateForm
 from leads.models import LeadMaster
 from leads.tests.test_statements import TRANSACTION, besides_transaction, statements
 from leads.tests.test_update import JSON, captured, fresh, given, qualified, soon
