@@ -13,7 +13,7 @@ from django.core import signing
 from django.http import HttpRequest
 
 # The names of the addresses whose forms are kept; each of them knows `resume`.
-FORMS = frozenset({"add_lead", "update_lead", "update_ps_lead"})
+FORMS = frozenset({"add_lead", "update_lead", "carry", "update_ps_lead"})
 MOST_BYTES = 20_000
 KEPT_FOR = 24 * 60 * 60  # seconds, as long as a session lasts
 NOT_KEPT = re.compile(r"csrfmiddlewaretoken|typed_by|resume|.*password.*", re.IGNORECASE)

@@ -55,8 +55,9 @@ def saved_page(request: HttpRequest, lead: Any, message: str, *, home: str) -> H
 def way_back(request: HttpRequest, otherwise: str) -> str:
     """The local address that the form asked to go on to."""
     wanted = request.POST.get("next", "") or request.GET.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=request.is_secure())
-    return wanted if safe else otherwise
+    # It must be a path: `redirect` would take a bare word for the name of an address.
+    local = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=request.is_secure())
+    return wanted if local and wanted.startswith("/") else otherwise
 
 
 def _state(lead: Any) -> dict[str, Any]:

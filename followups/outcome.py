@@ -49,9 +49,9 @@ def apply(
     lead.final_status = outcome.implies.value
     if follow_up_at or outcome.contacted or outcome.follow_up == FollowUp.NONE:
         lead.follow_up_at = None if outcome.follow_up == FollowUp.NONE else follow_up_at
-    lead.last_attempt_at = at
+    # Two people may have called the customer within a moment, and be saved the other way round.
+    lead.last_attempt_at = max(lead.last_attempt_at or at, at)
     if outcome.contacted:
-        # Two people may have spoken with the customer within a moment, and be saved the other way round.
         lead.first_call_at = min(lead.first_call_at or at, at)
         lead.last_contact_at = max(lead.last_contact_at or at, at)
     lead.won_at = (lead.won_at or at) if outcome.implies == FinalStatus.WON else None

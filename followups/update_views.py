@@ -113,6 +113,6 @@ def _not_yours(request: HttpRequest) -> HttpResponse:
         return refusal(NOT_YOURS, 404)
     if request.method == "POST":
         typed = {"remark": request.POST.get("remark", ""), "message": NOT_YOURS}
-        return render(request, "followups/not_yours.html", typed, status=404)
+        return render(request, "desk/not_yours.html", typed, status=404)
     messages.warning(request, "This lead is not, or no longer, yours to follow up.")
     return redirect("ps_dashboard")

@@ -28,12 +28,14 @@ def ps_dashboard(request: SignedInRequest) -> HttpResponse:
     """The PS's desk, one tab of it. The page asks again now and then, and gets 204 without news."""
     now, seen = timezone.now(), request.GET.get("seen", "")
     place = desk.Place.read(request.GET, desk.FRESH)
-    counted = desk.counts(request.user, place.tab, now, since=desk.read_digest(seen))
+    since = desk.read_digest(seen)
+    counted = desk.counts(request.user, place.tab, now, since=since)
+    if "tab" not in request.GET and not counted.fresh:
+        place = desk.Place(desk.TODAY)
+        counted = desk.counts(request.user, place.tab, now, since=since)
     digest = counted.digest(now)
     if _by_htmx(request) and seen == digest:
         return HttpResponse(status=204)
-    if "tab" not in request.GET and not counted.fresh:
-        place = desk.Place(desk.TODAY)
     context = {
         "place": place,
         "tabs": desk.tabs(counted, place),

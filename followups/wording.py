@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from followups.catalogue import FinalStatus
+from followups.catalogue import UNTOUCHED, FinalStatus
 from followups.update import Told
 
 
@@ -50,3 +50,10 @@ def clock_in_words(at: datetime, now: datetime) -> str:
 def kept_follow_up(lead: Any) -> str:
     """Beside the field for a follow-up: what leaving it empty means."""
     return f"empty keeps {moment_in_words(lead.follow_up_at)}" if lead.follow_up_at else "if one is agreed"
+
+
+def status_in_words(lead: Any) -> str:
+    """The lead's status; “Pending”, which is also a tab's name and a final status, as what it means."""
+    if lead.lead_status != UNTOUCHED:
+        return str(lead.lead_status)
+    return "To be called again" if lead.last_attempt_at else "Not called yet"

@@ -10,9 +10,10 @@ from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from followups.catalogue import CALL_BACK, UNTOUCHED
+from followups.catalogue import CALL_BACK
 from followups.models import CallAttempt
 from followups.wording import moment_in_words as moment
+from followups.wording import status_in_words
 from leads import phone
 from leads.models import Channel, DuplicateLead, LeadMaster
 from leads.templatetags.desk import age, due
@@ -150,7 +151,7 @@ def row(lead: LeadMaster, calls: str, addresses: Addresses) -> Row:
         "update": update,
         "phone": lead.customer_mobile_number,
         "pretty_phone": phone.pretty(lead.customer_mobile_number),
-        "status": "Not called yet" if lead.lead_status == UNTOUCHED else lead.lead_status,
+        "status": status_in_words(lead),
         "again": f"{lead.enquiries} enquiries" if lead.enquiries > 1 else "",
         "category": lead.lead_category,
         "model": lead.model_interested or "–",
@@ -182,7 +183,7 @@ def repeat_row(repeat: DuplicateLead, addresses: Addresses) -> RepeatRow:
         "update": update,
         "phone": lead.customer_mobile_number,
         "pretty_phone": phone.pretty(lead.customer_mobile_number),
-        "status": lead.lead_status,
+        "status": status_in_words(lead),
         "what": "Called a colleague" if told else f"{repeat.source} · {repeat.sub_source}",
         "remark": repeat.remark,
         "by": repeat.created_by.name if repeat.created_by else "",

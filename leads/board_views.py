@@ -1,7 +1,8 @@
 """The pages of the CRE's desk: the desk itself, and what it asks for every so often while it is looked at."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -13,28 +14,26 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role
-from followups.acceptance import waiting_for
+from followups.acceptance import WAITING_SHOWN, waiting_for
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
 from leads.filters import FilterForm, Filters
 from leads.next_call import in_hand
 from leads.sources import sources
 
-# Where a session keeps the last filters of its person.
-KEPT = "cre_filters"
+# The browser keeps the last filters of each person who works at it, across sign-outs too.
+KEPT_FOR = timedelta(days=90)
 
 
 @require_safe
 @roles(Role.CRE)
 def cre_dashboard(request: SignedInRequest) -> HttpResponse:
     """The desk. Opened without a query, it comes back with the person's last filters in the address."""
-    kept = request.session.get(KEPT, {})
+    kept = dict(parse_qsl(request.COOKIES.get(_kept_by(request), "")))
     if kept and not request.GET:
         return redirect(f"{request.path}?{urlencode({**kept, 'restored': 'yes'})}")
     now = timezone.now()
     form = _form(request, now)
     filters = form.filters()
-    if filters.query != kept:
-        request.session[KEPT] = filters.query
     counts = count(request.user, filters, now)
     tab = TABS.get(request.GET.get("tab", "")) or counts.work()
     context = {
@@ -43,9 +42,21 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
         "chips": filters.chips(tab.date_words, {"tab": tab.key}),
         "restored": "restored" in request.GET,
         "waiting": waiting_for(request.user, now),
+        "waiting_most": WAITING_SHOWN,
         "in_hand": in_hand(request.user)[:3],
     }
-    return render(request, "leads/board.html", context)
+    response = render(request, "leads/board.html", context)
+    if filters.query != kept:
+        secure = request.is_secure()
+        response.set_cookie(
+            _kept_by(request), urlencode(filters.query), KEPT_FOR, httponly=True, samesite="Lax", secure=secure
+        )
+    return response
+
+
+def _kept_by(request: SignedInRequest) -> str:
+    """The name of this person's cookie."""
+    return f"filters-{request.user.pk}"
 
 
 @require_safe

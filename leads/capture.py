@@ -192,6 +192,7 @@ asked_again AS (  -- the lead moves up, and finds an owner if it has none who wo
            priority = lead.priority + {REPEAT_POINTS},
            first_call_at = least(lead.first_call_at, typed.first_call_at),
            last_contact_at = greatest(lead.last_contact_at, typed.last_contact_at),
+           last_attempt_at = greatest(lead.last_attempt_at, typed.last_attempt_at),
            cre_id = CASE WHEN facts.is_cre AND {UNOWNED} THEN typed.created_by_id ELSE lead.cre_id END,
            cre_assigned_at = CASE WHEN facts.is_cre AND {UNOWNED} THEN typed.created_at
                                   ELSE lead.cre_assigned_at END,

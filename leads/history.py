@@ -181,6 +181,7 @@ class History:
         if call.outcome.contacted:
             lead.first_call_at = lead.first_call_at or call.at
             lead.last_contact_at = call.at
+        lead.last_attempt_at = call.at
         lead.updated_at = call.at
         self._attempt(call, None)
 

@@ -52,7 +52,7 @@ told AS MATERIALIZED (
            min(called_at) FILTER (WHERE contacted) AS first_call_at,
            max(called_at) FILTER (WHERE contacted) AS last_contact_at,
            (array_agg(status ORDER BY called_at DESC, id DESC) FILTER (WHERE NOT on_repeat))[1] AS status,
-           max(called_at) FILTER (WHERE NOT on_repeat) AS saved_at
+           max(called_at) FILTER (WHERE NOT on_repeat) AS saved_at, max(called_at) AS tried_at
       FROM calls
      GROUP BY lead_id
 )
@@ -102,8 +102,8 @@ INVARIANTS = (
     ),
     Invariant(
         "last attempt",
-        "do not show their own last call, reached or not, as last attempt",
-        TOLD + "lead.last_attempt_at IS DISTINCT FROM told.saved_at",
+        "do not show their last call, reached or not, as last attempt",
+        TOLD + "lead.last_attempt_at IS DISTINCT FROM told.tried_at",
     ),
     Invariant(
         "status of the last call",

@@ -115,7 +115,7 @@ class LeadMaster(models.Model):
     follow_up_at = models.DateTimeField(null=True, blank=True)
     first_call_at = models.DateTimeField("qualifying call", null=True, blank=True)
     last_contact_at = models.DateTimeField(null=True, blank=True)
-    # The last saved call, reached or not: who was tried just now is not tried again.
+    # The last saved call, reached or not, in a new enquiry too: who was tried just now is not tried again.
     last_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.IntegerField(default=0)
     enquiries = models.IntegerField(default=1)

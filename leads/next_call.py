@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
-from followups.buckets import CALLED, PENDING, UNTOUCHED, overdue
+from followups.buckets import CALLED, OPEN, PENDING, UNTOUCHED, overdue
 from followups.catalogue import CALL_BACK
 from leads.models import LeadChange, LeadMaster, LeadQuerySet
 
@@ -38,7 +38,8 @@ def claim(actor: User) -> LeadMaster | None:
 
 def in_hand(actor: User) -> LeadQuerySet:
     """What `actor` has claimed and not called yet."""
-    return LeadMaster.objects.filter(next_call_by=actor, next_call_until__gt=timezone.now()).order_by("next_call_until")
+    theirs = LeadMaster.objects.filter(OPEN, cre=actor, next_call_by=actor, next_call_until__gt=timezone.now())
+    return theirs.order_by("next_call_until")
 
 
 def next_promise(actor: User) -> LeadMaster | None:
@@ -57,7 +58,8 @@ def _tiers(actor: User, now: datetime) -> Iterator[LeadQuerySet]:
     # The time has come that was promised to a customer.
     yield due.filter(rested, lead_status=CALL_BACK)
     # New: the sooner the first call, the better; the newest customer still has the scooter in mind.
-    new = UNTOUCHED & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
+    # (A customer who asked again may have been called, though the lead's own first call is still to come.)
+    new = UNTOUCHED & rested & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
     yield mine.filter(new).order_by("-created_at", "-pk")
     yield LeadMaster.objects.filter(new, cre__isnull=True).order_by("-created_at", "-pk")
     yield due.filter(rested)

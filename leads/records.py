@@ -111,7 +111,7 @@ def _lead(enquiry: Enquiry, actor: User, at: datetime) -> LeadMaster:
         follow_up_at=None if enquiry.call.closes else enquiry.follow_up_at,
         first_call_at=reached_at,
         last_contact_at=reached_at,
-        last_attempt_at=at if status != UNTOUCHED else None,
+        last_attempt_at=at if enquiry.call.code != UNTOUCHED else None,
         priority=priority(category=enquiry.category, enquiries=1, promised=status == CALL_BACK),
         first_remark=enquiry.remark,
         request_id=enquiry.request_id,

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.access import SignedInRequest, page_or_json, refusal, roles, wants_json
 from accounts.models import Role, User
@@ -18,11 +18,12 @@ from followups.quick import quick_outcomes
 from followups.uid import search_key
 from followups.update_form import Invalid, Replayed, Stale
 from leads.models import LeadMaster
-from leads.next_call import claim, next_promise
+from leads.next_call import claim, in_hand, next_promise
 from leads.story import story
 from leads.update_form import LeadTold, ReopenForm, UpdateLeadForm
 from leads.updates import Refused, reopen_lead, takes_leads, update_lead
 
+NOT_YOURS = "There is no such lead among yours, or not any more. Nothing was saved."
 HOMES = {Role.CRE: "cre_dashboard", Role.SUPERVISOR: "admin:leads_leadmaster_changelist"}
 
 
@@ -43,7 +44,10 @@ def update(request: SignedInRequest, uid: str) -> HttpResponse:
         return _posted(request, key, started)
     except LeadMaster.DoesNotExist as error:
         if wants_json(request):
-            return refusal("There is no such lead among yours.", 404)
+            return refusal(NOT_YOURS, 404)
+        if request.method == "POST":
+            typed = {"remark": request.POST.get("remark", ""), "message": NOT_YOURS}
+            return render(request, "desk/not_yours.html", typed, status=404)
         raise Http404 from error
 
 
@@ -79,7 +83,7 @@ def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
         return _refused(request, refused, read[0], started)
     if wants_json(request):
         return answers.saved_json(lead, message, started)
-    if request.POST.get("then") == "next":
+    if _is_calling(request):
         messages.success(request, f"{lead.customer_name}: {message}")
         return _go(request, _to_next_call(request))
     return answers.saved_page(request, lead, message, home=_home(request.user))
@@ -104,6 +108,11 @@ def _refused(
     return _page(request, lead, form, status=422, rival=rival)
 
 
+def _is_calling(request: SignedInRequest) -> bool:
+    """Whether this form was opened by Next call, and leads on to the next one."""
+    return request.user.role == Role.CRE and request.POST.get("then") == "next"
+
+
 def _handed_to(lead: LeadMaster, told: LeadTold, form: UpdateLeadForm) -> str:
     """The PS who was given the lead in this save, and hears of it."""
     moved = lead.ps_id is not None and lead.ps_id != form.had_ps
@@ -115,7 +124,7 @@ def _page(
 ) -> HttpResponse:
     now = timezone.now()
     # Who has been given a number to call tells how the call went; who opened the lead may only correct it.
-    calling = request.user.role == Role.CRE and (request.GET.get("call") or request.POST.get("then") == "next")
+    calling = _is_calling(request) or (request.user.role == Role.CRE and bool(request.GET.get("call")))
     if context.get("differences") is not None:
         form.refreshed()
     if calling:
@@ -128,7 +137,7 @@ def _page(
         "address": reverse("update_lead", args=[lead.uid]),
         "rules": outcome_rules(form.moment),
         "quick": quick_outcomes(form.moment, now) if request.user.role == Role.CRE else [],
-        "calling": bool(calling),
+        "calling": calling,
         "next": answers.way_back(request, ""),
         "follow_up_note": wording.kept_follow_up(lead),
     }
@@ -143,10 +152,12 @@ def _home(user: User) -> str:
     return reverse(HOMES[Role(user.role)])
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles(Role.CRE)
 def carry(request: SignedInRequest, uid: str) -> HttpResponse:
     """The update form of one's own lead, filled in with what was typed for a new one: the customer was known."""
+    if request.method != "POST":
+        return redirect("update_lead", uid)
     key = search_key(uid)
     lead = LeadMaster.objects.visible_to(request.user).select_related("cre", "ps", "branch").filter(uid=key).first()
     if lead is None:
@@ -188,15 +199,18 @@ def reopen(request: SignedInRequest, uid: str) -> HttpResponse:
 # --- The next call ------------------------------------------------------------------------------------------
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles(Role.CRE)
 def next_call(request: SignedInRequest) -> HttpResponse:
-    """Claims the lead that most needs a call, and opens it."""
+    """Claims the lead that most needs a call, and opens it. Who comes by a link, after a sign-in, has to ask again."""
+    if request.method != "POST":
+        return redirect("cre_dashboard")
     return _go(request, _to_next_call(request))
 
 
 def _to_next_call(request: SignedInRequest) -> str:
-    lead = claim(request.user)
+    # Where nothing else is left, what one has claimed and not called yet is what needs a call.
+    lead = claim(request.user) or in_hand(request.user).first()
     if lead:
         return f"{reverse('update_lead', args=[lead.uid])}?call=1"
     coming = next_promise(request.user)

@@ -172,7 +172,8 @@ def correct_lead(lead: LeadMaster, edited: dict[str, Any], actor: User) -> None:
         for field, value in edited.items()
     ]
     if "cre" in edited:
-        edited = {**edited, "cre_assigned_at": at if edited["cre"] else None}
+        assigned_at = at if edited["cre"] else None
+        edited = {**edited, "cre_assigned_at": assigned_at, "next_call_by": None, "next_call_until": None}
     LeadMaster.objects.filter(pk=lead.pk).update(**edited, version=F("version") + 1, updated_at=at, saved_by=actor)
     LeadChange.objects.bulk_create(changes)
 

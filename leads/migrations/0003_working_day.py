@@ -8,17 +8,12 @@ from django.conf import settings
 from django.db import migrations, models
 
 # What earlier saves knew without writing it down: when a lead was last called, and when it was to be called back.
-# A call in which the customer asked again, as the ledger has it, did not change the lead's status, and is not its last.
 TRIED = """
-UPDATE lead_master AS lead
+UPDATE lead_master
    SET last_attempt_at = coalesce(
-       (SELECT max(call.called_at)
-          FROM call_attempt AS call
-          LEFT JOIN duplicate_leads AS again ON again.lead_id = call.lead_id AND again.created_at = call.called_at
-         WHERE call.lead_id = lead.id AND again.id IS NULL),
-       first_call_at, created_at
+       (SELECT max(called_at) FROM call_attempt WHERE lead_id = lead_master.id), first_call_at, created_at
    )
- WHERE lead_status <> 'Pending'
+ WHERE lead_status <> 'Pending' OR attempts > 0
 """
 PROMISED = """
 UPDATE lead_master

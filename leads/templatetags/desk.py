@@ -6,12 +6,13 @@ from typing import NamedTuple
 from django import template
 from django.utils import timezone
 
-from followups.wording import moment_in_words
+from followups.wording import moment_in_words, status_in_words
 from leads import phone
 
 register = template.Library()
 register.filter("phone", phone.pretty)
 register.filter("moment", moment_in_words)
+register.filter("status", status_in_words)
 
 DAY = timedelta(days=1)
 

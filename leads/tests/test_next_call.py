@@ -171,7 +171,7 @@ def test_only_a_cre_is_given_calls(cast: Cast, person: str) -> None:
 def test_a_page_that_is_only_read_claims_nothing(cast: Cast, client: Client) -> None:
     lead(None)
     client.force_login(cast.asha)
-    assert client.get("/next_call").status_code == 405
+    assert client.get("/next_call").status_code == 302
     assert LeadMaster.objects.filter(cre=None).exists()
 
 

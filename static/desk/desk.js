@@ -287,6 +287,9 @@
 
   const prepareWork = (form) => {
     const fields = form.elements;
+    // What was carried here has come by a form of another page: loaded again, this is the lead's own form.
+    const { here } = form.parentElement.dataset;
+    if (here) history.replaceState(null, "", here);
     if (fields.branch) follow(fields.branch, fields.ps_name, { none: "Nobody takes new leads here" });
     saveByKey(form);
     if (!fields.lead_status) return;
