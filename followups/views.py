@@ -15,6 +15,7 @@ from followups.answers import way_back
 from followups.buckets import REPEATS_FOR
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
+from followups.uid import search_key
 
 
 def _by_htmx(request: HttpRequest) -> bool:
@@ -63,6 +64,7 @@ def accept(request: SignedInRequest, uid: str) -> HttpResponse:
         if request.method == "POST":
             raise PermissionDenied
         return redirect("lead", uid)
+    uid = search_key(uid) or ""
     if request.method != "POST":
         return _ask_to_accept(request, uid)
     accepted = acceptance.accept(uid, request.user, timezone.now())

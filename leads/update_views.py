@@ -138,6 +138,7 @@ def _page(
         "rules": outcome_rules(form.moment),
         "quick": quick_outcomes(form.moment, now) if request.user.role == Role.CRE else [],
         "calling": calling,
+        "held": lead.next_call_by_id == request.user.pk and (lead.next_call_until or now) > now,
         "next": answers.way_back(request, ""),
         "follow_up_note": wording.kept_follow_up(lead),
     }

@@ -57,6 +57,21 @@ def test_a_list_that_is_in_use_is_left_alone_and_says_that_it_has_changed(open_p
     expect(page.locator("#board-changed")).to_be_hidden()
 
 
+def test_what_was_said_of_a_list_in_use_goes_once_the_list_has_been_replaced(open_page: OpenPage, cast: Cast) -> None:
+    lead = make_lead(cast.asha, customer_name="First")
+    page = opened(open_page, "/cre_dashboard?tab=untouched")
+    page.locator(f"#lead-{lead.uid}").focus()
+    make_lead(cast.asha, customer_name="Second")
+    poll(page)
+    expect(page.locator("#board-changed")).to_be_visible()
+    page.locator("#search").focus()
+    make_lead(cast.asha, customer_name="Third")
+    poll(page)
+    expect(page.get_by_role("link", name="Third", exact=True)).to_be_visible()
+    expect(page.locator("#board-changed")).to_have_count(1)
+    expect(page.locator("#board-changed")).to_be_hidden()
+
+
 def test_focus_on_a_tab_survives_the_news(open_page: OpenPage, cast: Cast) -> None:
     page = opened(open_page, "/cre_dashboard?tab=untouched")
     page.locator("#tab-overdue").focus()
