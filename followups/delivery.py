@@ -139,7 +139,9 @@ def _alert(row: Outbox) -> Writer | None:
 def _taken_over(row: Outbox) -> Writer | None:
     """For the PS from whom a lead was taken: they shall not call a customer whom a colleague calls now."""
     former = PSFollowup.objects.select_related("ps").filter(pk=row.payload["taken_from"]).first()
-    present = PSFollowup.objects.open().filter(lead=row.lead).select_related("ps", "branch").first()
+    # The latest, closed by now or not: the former PS calls nobody, in either case.
+    given = PSFollowup.objects.filter(lead=row.lead).select_related("ps", "branch")
+    present = given.order_by("-assigned_at", "-id").first()
     if former is None or not (former.ps.is_active and former.ps.email) or present is None or present.ps == former.ps:
         return None
     if former.email_state == EmailState.NOT_NEEDED and former.accepted_at is None:

@@ -46,7 +46,8 @@ def update_ps_lead(uid: str, actor: User, read: Callable[[PSFollowup], Told]) ->
 
 def held(uid: str, actor: User, *, lock: bool = False) -> PSFollowup:
     """The open assignment of the lead `uid` to `actor`, its lead locked if asked. Raises NotYours."""
-    mine = PSFollowup.objects.open().filter(lead__uid=uid, ps=actor).select_related("lead", "lead__cre", "branch")
+    beside = ("lead", "lead__cre", "lead__next_call_by", "branch")
+    mine = PSFollowup.objects.open().filter(lead__uid=uid, ps=actor).select_related(*beside)
     if lock:
         mine = mine.select_for_update(of=("lead",), no_key=True)
     followup = mine.first()

@@ -86,7 +86,7 @@ def _saved(request: HttpRequest, lead: Any, message: str, started: float) -> Htt
 def _page(
     request: HttpRequest, followup: PSFollowup, form: UpdateForm, *, status: int = 200, **context: Any
 ) -> HttpResponse:
-    lead = followup.lead
+    lead, now = followup.lead, timezone.now()
     if context.get("differences") is not None:
         form.refreshed()
     form.offer()
@@ -96,10 +96,12 @@ def _page(
         "form": form,
         "address": reverse("update_ps_lead", args=[lead.uid]),
         "rules": outcome_rules(form.moment),
-        "quick": quick_outcomes(form.moment, timezone.now()),
+        "quick": quick_outcomes(form.moment, now),
         "next": answers.way_back(request, ""),
         "follow_up_note": wording.kept_follow_up(lead),
     }
+    if lead.next_call_by and (lead.next_call_until or now) > now:
+        context["in_hand"] = lead.next_call_by
     if "HX-Request" in request.headers:
         return render(request, "desk/work.html", context, status=status)
     waiting = waiting_for(lead)

@@ -325,7 +325,7 @@ class LeadMaster(models.Model):
 
     def forget_former_people(self) -> None:
         """After a wait for the lock: the row is the new one, and beside it PostgreSQL puts the joined old ones."""
-        for field in ("cre", "ps", "branch"):
+        for field in ("cre", "ps", "branch", "next_call_by"):
             kept = self._state.fields_cache.get(field)
             if (kept.pk if kept else None) != getattr(self, f"{field}_id"):
                 self._state.fields_cache.pop(field, None)

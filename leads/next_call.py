@@ -1,6 +1,6 @@
 """Which lead most needs a call: found, and claimed for a few minutes, so that two people never dial the same customer.
 
-Own leads, and new ones that nobody owns yet: who claims such a one owns it from then on.
+Own leads, and those that nobody owns: who claims such a one owns it from then on.
 """
 
 from collections.abc import Iterator
@@ -59,9 +59,10 @@ def _tiers(actor: User, now: datetime) -> Iterator[LeadQuerySet]:
     yield due.filter(rested, lead_status=CALL_BACK)
     # New: the sooner the first call, the better; the newest customer still has the scooter in mind.
     # (A customer who asked again may have been called, though the lead's own first call is still to come.)
-    new = UNTOUCHED & rested & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
-    yield mine.filter(new).order_by("-created_at", "-pk")
-    yield LeadMaster.objects.filter(new, cre__isnull=True).order_by("-created_at", "-pk")
+    ready = rested & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
+    yield mine.filter(UNTOUCHED & ready).order_by("-created_at", "-pk")
+    # Nobody's yet, or nobody's any more.
+    yield LeadMaster.objects.filter(OPEN & ready, cre__isnull=True).order_by("-created_at", "-pk")
     yield due.filter(rested)
     # Tried, not reached, and no time agreed.
     tried = mine.filter(CALLED, follow_up_at__isnull=True, last_attempt_at__lte=now - REST)

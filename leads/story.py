@@ -114,6 +114,8 @@ def _change(change: LeadChange) -> str:
         case "note":
             return "Note"
         case "cre":
+            if not change.after:
+                return f"Taken from {change.before}"
             return f"Given to {change.after}" + (f", before with {change.before}" if change.before else "")
         case "test_drive_at":
             return f"Test drive done on {moment_in_words(datetime.fromisoformat(change.after))}"

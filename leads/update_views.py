@@ -77,6 +77,9 @@ def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
         message = wording.saved(lead, told, handed_to=_handed_to(lead, told, read[0]))
     except Replayed:
         lead, message = read[0].lead, wording.replayed(read[0].lead)
+        if _is_calling(request) and (in_their_hands := in_hand(request.user).first()):
+            # The first of the two has claimed the next lead already.
+            return _go(request, _call_address(in_their_hands))
     except Stale as stale:
         return _stale(request, stale, read[0], started)
     except (Invalid, Refused) as refused:
@@ -213,7 +216,7 @@ def _to_next_call(request: SignedInRequest) -> str:
     # Where nothing else is left, what one has claimed and not called yet is what needs a call.
     lead = claim(request.user) or in_hand(request.user).first()
     if lead:
-        return f"{reverse('update_lead', args=[lead.uid])}?call=1"
+        return _call_address(lead)
     coming = next_promise(request.user)
     words = "Nothing needs a call right now."
     if coming:
@@ -221,6 +224,10 @@ def _to_next_call(request: SignedInRequest) -> str:
         words += f" The next one is {coming.customer_name}, {at}."
     messages.info(request, words)
     return reverse("cre_dashboard")
+
+
+def _call_address(lead: LeadMaster) -> str:
+    return f"{reverse('update_lead', args=[lead.uid])}?call=1"
 
 
 def _go(request: HttpRequest, address: str) -> HttpResponse:

@@ -204,13 +204,21 @@ def _reopen(lead: LeadMaster, actor: User, *, reason: str, version: int, at: dat
         raise Refused({"reason": "Somebody has changed this lead meanwhile. Load the page again."})
     before = lead.final_status
     outcomes.reopen(lead, at=at)
+    changes = _freed_from_who_left(lead, actor, at)
     mark_saved(lead, actor, None, at=at)
     rows = _given_back(lead, actor, at)
-    lead.save(update_fields=[*SAVED_FIELDS, *PLACED])
+    lead.save(update_fields=[*SAVED_FIELDS, *PLACED, "cre", "cre_assigned_at"])
     Outbox.objects.bulk_create(rows)
-    LeadChange.objects.create(
-        lead=lead, field="final_status", before=before, after=lead.final_status, reason=reason, by=actor, at=at
-    )
+    told = {"field": "final_status", "before": before, "after": lead.final_status, "reason": reason}
+    LeadChange.objects.bulk_create([LeadChange(lead=lead, by=actor, at=at, **told), *changes])
+
+
+def _freed_from_who_left(lead: LeadMaster, actor: User, at: datetime) -> list[LeadChange]:
+    """A CRE who does not work here any more calls nobody: the lead is everybody's, in their next calls."""
+    if lead.cre is None or lead.cre.is_active:
+        return []
+    former, lead.cre_id, lead.cre_assigned_at = lead.cre.name, None, None
+    return [LeadChange(lead=lead, field="cre", before=former, by=actor, at=at)]
 
 
 def _given_back(lead: LeadMaster, actor: User, at: datetime) -> list[Outbox]:

@@ -122,9 +122,11 @@ def test_who_claims_a_lead_that_nobody_owns_owns_it(cast: Cast) -> None:
     assert claim(cast.asha) is None
 
 
-def test_an_unowned_lead_that_was_called_already_is_nobodys_next_call(cast: Cast) -> None:
-    lead(None, lead_status="RNR", last_attempt_at=ago(5 * HOUR))
-    assert claim(cast.asha) is None
+def test_an_unowned_lead_that_was_called_long_ago_is_anybodys_next_call(cast: Cast) -> None:
+    lead(None, lead_status="RNR", last_attempt_at=ago(HOUR / 2))
+    rested = lead(None, lead_status="RNR", last_attempt_at=ago(5 * HOUR))
+    assert claim(cast.asha) == rested
+    assert claim(cast.ravi) is None
 
 
 def test_only_the_next_promise_of_ones_own_is_told(cast: Cast) -> None:

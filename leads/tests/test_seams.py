@@ -2,6 +2,7 @@
 
 import html
 import re
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -96,6 +97,32 @@ def test_a_lead_given_to_another_cre_leaves_the_hands_of_the_former(cast: Cast) 
     correct_lead(lead, {"cre": cast.ravi}, cast.meera)
     assert "Zubeida" not in client.get("/cre_dashboard").text
     assert "in hand" not in signed_in(cast.ravi).get(f"/lead/{lead.uid}").text
+
+
+def test_a_lead_that_is_reopened_after_its_cre_has_left_is_everybodys(cast: Cast) -> None:
+    lead = lost(cast)
+    cast.asha.is_active = False
+    cast.asha.save()
+    reopen_lead(lead.uid, cast.meera, reason="Came back", version=1)
+    claimed = claim(cast.ravi)
+    assert claimed == lead
+    assert "Taken from Asha" in signed_in(cast.ravi).get(f"/lead/{lead.uid}").text
+
+
+def test_the_ps_sees_in_whose_hands_the_customer_is(cast: Cast) -> None:
+    lead = make_lead(cast.asha)
+    given(lead, cast.kiran, cast.asha)
+    claim(cast.asha)
+    page = signed_in(cast.kiran).get(f"/update_ps_lead/{lead.uid}").text
+    assert "Asha has this customer in hand for a call" in " ".join(page.split())
+
+
+def test_a_key_pressed_twice_saves_once_and_claims_one_lead(cast: Cast) -> None:
+    lead, _next, _after = make_lead(cast.asha), make_lead(cast.asha), make_lead(cast.asha)
+    sent = {"version": 1, "quick": "RNR", "then": "next", "request_id": str(uuid.uuid4())}
+    first, second = (signed_in(cast.asha).post(f"/update_lead/{lead.uid}", sent) for _ in range(2))
+    assert first["Location"] == second["Location"]
+    assert LeadMaster.objects.filter(next_call_by=cast.asha).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
