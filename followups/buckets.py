@@ -56,7 +56,8 @@ def overdue(now: datetime) -> Q:
 
 # Of ps_followup: not yet reached by this PS, and whether somebody has tried since it was given.
 PS_FRESH = Q(closed_at__isnull=True, first_call_at__isnull=True)
-_TRIED = Q(lead__lead_status__in=NON_CONTACTS, lead__last_attempt_at__gt=F("assigned_at"))
+_MISSED_LAST = Q(lead__last_contact_at__isnull=True) | Q(lead__last_attempt_at__gt=F("lead__last_contact_at"))
+_TRIED = Q(lead__lead_status__in=NON_CONTACTS, lead__last_attempt_at__gt=F("assigned_at")) & _MISSED_LAST
 PS_TRIED = PS_FRESH & _TRIED
 PS_NEW = PS_FRESH & ~_TRIED
 # Of ps_followup: reached by this PS, and still deciding; and the same of lead_master, whose index has them in order.

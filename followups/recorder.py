@@ -139,7 +139,8 @@ def _set_back(lead: int, error: Exception) -> None:
 
     That is the rows which cannot be read, or else all of the lead's that are due.
     """
-    log.error("call attempt not recorded", lead=lead, error=repr(error))
+    # What broke, without the row that PostgreSQL quotes: a log knows no customer. The outbox keeps it all.
+    log.error("call attempt not recorded", lead=lead, error=type(error).__name__)
     due = list(Waiting.filter(lead_id=lead, not_before__lte=timezone.now()))
     broken = [row.pk for row in due if not _can_be_read(row)] or [row.pk for row in due]
     rows = Outbox.objects.filter(pk__in=broken)
