@@ -62,7 +62,7 @@ def _tiers(actor: User, now: datetime) -> Iterator[LeadQuerySet]:
     ready = rested & (Q(follow_up_at__isnull=True) | Q(follow_up_at__lte=now))
     yield mine.filter(UNTOUCHED & ready).order_by("-created_at", "-pk")
     # Nobody's yet, or nobody's any more.
-    yield LeadMaster.objects.filter(OPEN & ready, cre__isnull=True).order_by("-created_at", "-pk")
+    yield LeadMaster.objects.filter(OPEN & ready, cre__isnull=True, ps__isnull=True).order_by("-created_at", "-pk")
     yield due.filter(rested)
     # Tried, not reached, and no time agreed.
     tried = mine.filter(CALLED, follow_up_at__isnull=True, last_attempt_at__lte=now - REST)

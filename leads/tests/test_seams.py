@@ -109,6 +109,11 @@ def test_a_lead_that_is_reopened_after_its_cre_has_left_is_everybodys(cast: Cast
     assert "Taken from Asha" in signed_in(cast.ravi).get(f"/lead/{lead.uid}").text
 
 
+def test_a_lead_that_a_ps_works_on_is_nobodys_next_call(cast: Cast) -> None:
+    given(make_lead(), cast.kiran, cast.meera)
+    assert claim(cast.ravi) is None
+
+
 def test_the_ps_sees_in_whose_hands_the_customer_is(cast: Cast) -> None:
     lead = make_lead(cast.asha)
     given(lead, cast.kiran, cast.asha)
