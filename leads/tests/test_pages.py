@@ -140,6 +140,7 @@ def test_ones_own_open_lead_is_linked_and_the_form_stays_filled(cast: Cast, asha
     assert answer.status_code == 409
     assert f'action="/update_lead/{uid}/carry"' in answer.text
     assert "Record this call on it" in answer.text
+    assert answer.text.count('name="typed_by" value="asha"') == 2, "both forms may outlive a sign-out"
     assert 'value="Suma again"' in answer.text
     assert "Tell the owner" not in answer.text
 
