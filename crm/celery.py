@@ -4,8 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from performance import tasks_timed, timings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
 
@@ -19,3 +21,18 @@ def name_the_task(task_id: str, **_: Any) -> None:
     """Gives each line that a task logs the task's id, beside the id of the request that caused the work."""
     clear_contextvars()
     bind_contextvars(task_id=task_id)
+
+
+@task_prerun.connect
+def begin_timing(task_id: str, **_: Any) -> None:
+    tasks_timed.begin(task_id)
+
+
+@task_postrun.connect
+def end_timing(task_id: str, task: Any, state: str | None, **_: Any) -> None:
+    tasks_timed.end(task_id, task.name, failed=state != "SUCCESS")
+
+
+@worker_process_shutdown.connect
+def write_last_timings(**_: Any) -> None:
+    timings.flush()

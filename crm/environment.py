@@ -50,6 +50,16 @@ def number(name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> i
     return int(value)
 
 
+def metrics_token() -> str:
+    """What Prometheus must send to read /metrics; empty, there is no such address."""
+    token = text("METRICS_TOKEN")
+    if token and (not re.fullmatch(r"[A-Za-z0-9._~+/=-]{32,200}", token) or len(set(token)) < 8):
+        raise ImproperlyConfigured(
+            "METRICS_TOKEN can be guessed or sent badly: write what `openssl rand -hex 32` says."
+        )
+    return token
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A list separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

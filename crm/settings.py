@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "crm.request_log.RequestLogMiddleware",
+    "performance.middleware.TimingsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "crm.compression.CompressedPagesMiddleware",
@@ -102,7 +104,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = environment.redis_url()
 CACHES: dict[str, Any] = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "performance.counted_cache.CountedRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "desk",
         "OPTIONS": {
@@ -149,7 +151,26 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": NUDGE_SECONDS,
         "options": {"expires": 2},
     },
+    # Each by its name in performance.maintenance, in the dealer's time; what is bigger at night.
+    **{
+        f"maintain {job}": {
+            "task": "performance.tasks.maintain",
+            "args": [job],
+            "schedule": schedule,
+            "options": {"expires": 15 * 60},
+        }
+        for job, schedule in {
+            "outbox": crontab(minute="*/15"),
+            "next-calls": crontab(minute="20"),
+            "sessions": crontab(hour="3", minute="10"),
+            "sign-ins": crontab(hour="3", minute="20"),
+            "counters": crontab(hour="3", minute="30"),
+        }.items()
+    },
 }
+
+# --- Monitoring -------------------------------------------------------------------------------------------------------
+METRICS_TOKEN = environment.metrics_token()
 
 # --- Mail -------------------------------------------------------------------------------------------------------------
 _email = environment.email()
@@ -285,5 +306,5 @@ LOGGING: dict[str, Any] = {
 if DEBUG:
     INSTALLED_APPS += ["debug_toolbar"]
     # It reads pages, so it comes before they are compressed.
-    MIDDLEWARE.insert(4, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    MIDDLEWARE.insert(5, "debug_toolbar.middleware.DebugToolbarMiddleware")
     INTERNAL_IPS = ["127.0.0.1", "::1"]

@@ -1,0 +1,170 @@
+"""Fills one of the benchmark's databases: `python -m performance.benchmark.prepare LEADS [--static]`.
+
+Prints as JSON what a client has to know.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import django
+
+# Captures go to CREs whose desks are not looked at, so that a desk stays as large as it was loaded.
+DESKS, CAPTURERS = 25, 8
+UPDATES, KNOWN = 400, 2_000
+DEEPEST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of one size: sessions by username (the desk's, stock Django's), and rows to ask about."""
+
+    leads: int
+    load_seconds: float
+    sessions: dict[str, tuple[str, str]]
+    desks: list[str]
+    capturers: list[str]
+    ps: str
+    sellers: list[tuple[str, str, str]]  # username, name, branch
+    known_phones: list[str]
+    own_phones: list[str]  # of the first desk
+    updates: list[tuple[str, int, str]]  # uid, version, whose
+    callers: list[str]  # a name for each lead that a next call could be
+    deep: str
+    deep_page: int
+    counts_statements: bool
+    postgresql: str
+
+
+def main(leads: int, static: bool) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+    django.setup()
+    from django.core.management import call_command
+
+    if static:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("migrate", interactive=False, verbosity=0)
+    began = time.monotonic()
+    call_command("load_leads", count=leads, verbosity=0, stdout=sys.stderr)
+    facts = _facts(leads, time.monotonic() - began)
+    _fill_former()
+    print(json.dumps(asdict(facts)))  # noqa: T201 - the command reads it
+
+
+def _facts(leads: int, load_seconds: float) -> Facts:
+    # The models are there only after django.setup().
+    from django.db import connection
+    from django.db.models import Count, Q
+
+    from accounts.models import Role, User
+    from followups import buckets
+    from leads.models import LeadMaster
+
+    pending = Count("cre_leads", filter=Q(cre_leads__final_status="Pending"))
+    cres = list(User.objects.filter(role=Role.CRE).annotate(open_leads=pending).order_by("-open_leads", "pk"))
+    desks, capturers = cres[:DESKS], cres[-CAPTURERS:]
+    ps = (
+        User.objects.filter(role=Role.PS)
+        .annotate(held=Count("ps_leads", filter=Q(ps_leads__final_status="Pending")))
+        .latest("held")
+    )
+    deep, deep_page = _deep(desks[0])
+    fresh = LeadMaster.objects.filter(buckets.FRESH, cre__in=desks)
+    updates = list(fresh.order_by("id").values_list("uid", "version", "cre__username")[:UPDATES])
+    phones = LeadMaster.objects.values_list("customer_mobile_number", flat=True)
+    people = [*desks, *capturers, ps]
+    return Facts(
+        leads=leads,
+        load_seconds=load_seconds,
+        sessions={person.username: (_session(person, ours=True), _session(person, ours=False)) for person in people},
+        desks=[person.username for person in desks],
+        capturers=[person.username for person in capturers],
+        ps=ps.username,
+        sellers=list(
+            User.objects.filter(role=Role.PS, is_active=True, branch__isnull=False).values_list(
+                "username", "name", "branch__name"
+            )
+        ),
+        known_phones=list(phones.order_by("-id")[:KNOWN]),
+        own_phones=list(phones.filter(cre=desks[0]).order_by("-id")[:KNOWN]),
+        updates=updates,
+        callers=_callers(desks[1:], {uid for uid, _, _ in updates}),
+        deep=deep,
+        deep_page=deep_page,
+        counts_statements=_counts_statements(),
+        postgresql=str(connection.pg_version),  # type: ignore[attr-defined]
+    )
+
+
+def _callers(cres: list[Any], updated: set[str]) -> list[str]:
+    """For half of the leads that need a call now and are not updated meanwhile: whose they are."""
+    from django.utils import timezone
+
+    from followups import buckets
+    from leads.models import LeadMaster
+
+    waiting = LeadMaster.objects.filter(buckets.overdue(timezone.now()), cre__in=cres, next_call_until__isnull=True)
+    found = waiting.exclude(uid__in=updated).order_by("uid").values_list("cre__username", flat=True)
+    return list(found[: 2 * UPDATES : 2])
+
+
+def _deep(cre: Any) -> tuple[str, int]:
+    """The cursor of page 1,000 of this CRE's Lost leads, or of their last whole page; and its number."""
+    from followups.paging import SIZE, Order
+    from leads.board import LOST
+    from leads.models import LeadMaster
+
+    order = Order(LeadMaster, LOST.order)
+    lost = LeadMaster.objects.filter(cre=cre, final_status="Lost").order_by(*order.first())
+    page = max(1, min(DEEPEST, lost.count() // SIZE))
+    if page == 1:
+        return "", 1
+    edge = lost[(page - 1) * SIZE - 1]
+    return order.cursor(edge, newer=False), page
+
+
+def _session(person: Any, *, ours: bool) -> str:
+    """A real session, as a sign-in makes it, in the database and in Redis."""
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+
+    backend = settings.AUTHENTICATION_BACKENDS[-1] if ours else "django.contrib.auth.backends.ModelBackend"
+    store = importlib.import_module(settings.SESSION_ENGINE).SessionStore()
+    store[SESSION_KEY] = str(person.pk)
+    store[BACKEND_SESSION_KEY] = backend
+    store[HASH_SESSION_KEY] = person.get_session_auth_hash()
+    store.save()
+    return str(store.session_key)
+
+
+def _counts_statements() -> bool:
+    """Whether the server has pg_stat_statements for us."""
+    from django.db import DatabaseError, connection
+
+    with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        cursor.execute("SELECT count(*) FROM pg_stat_statements")
+        return True
+    return False
+
+
+def _fill_former() -> None:
+    from django.db import connection
+
+    from performance.benchmark import former
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        for schema in former.SCHEMAS:
+            for statement in former.TABLES + (former.INDEXES if schema == former.INDEXED else ()):
+                cursor.execute(statement.format(schema=schema))
+        cursor.execute("VACUUM (ANALYZE)")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), "--static" in sys.argv)

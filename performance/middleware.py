@@ -1,0 +1,60 @@
+"""Takes the time of every request: for the shared histograms, the log of slow ones, and the browser's own tools."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from performance import timings
+from performance.measuring import Measured
+from performance.noting import note
+from performance.operations import OTHER, Operation, of_address
+
+
+class TimingsMiddleware:
+    """Stands outside all that it measures. What it cannot name (static files, unknown addresses) it leaves alone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        measured = Measured()
+        try:
+            response = self.get_response(request)
+        finally:
+            measured.end()
+        person = _person(request)
+        operation = _operation(request, response)
+        if operation is not None:
+            created = response.status_code == 201 and operation.name == "capture"
+            note(operation, measured, _outcome(response.status_code), created=created, person=person)
+        if person is not None:
+            response.headers["Server-Timing"] = _server_timing(measured)
+        return response
+
+
+def _operation(request: HttpRequest, response: HttpResponse) -> Operation | None:
+    match = request.resolver_match
+    if match is None:
+        return OTHER if response.status_code >= 500 else None
+    return of_address(match.url_name or "", match.namespace, request.method or "")
+
+
+def _outcome(status: int) -> str:
+    if status < 400:
+        return timings.OK
+    return timings.REFUSED if status < 500 else timings.FAILED
+
+
+def _person(request: HttpRequest) -> int | None:
+    """Who is signed in, if anything has asked: a timing shall not cost a look into the session."""
+    return getattr(getattr(request, "_cached_user", None), "pk", None)
+
+
+def _server_timing(measured: Measured) -> str:
+    count = len(measured.statements)
+    statements = f"{count} statement" if count == 1 else f"{count} statements"
+    return (
+        f"total;dur={measured.seconds * 1000:.1f}, "
+        f'db;dur={measured.database_seconds * 1000:.1f};desc="{statements}", '
+        f'cache;desc="{measured.hits} of {measured.hits + measured.misses} found"'
+    )

@@ -1,0 +1,92 @@
+"""What is timed: the desk's operations by name, the addresses and tasks that belong to each, and their budgets."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`budget` is in milliseconds, at the server; a person waits for the network and the browser besides."""
+
+    name: str
+    words: str
+    budget: float
+    by_worker: bool = False
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("capture", "Saving a lead", 50),
+        Operation("duplicate_check", "Duplicate check", 25),
+        Operation("update", "Saving an update", 60),
+        Operation("next_call", "Next call", 60),
+        Operation("cre_dashboard", "CRE’s dashboard", 150),
+        Operation("news", "The dashboard’s look for news", 30),
+        Operation("ps_dashboard", "PS’s dashboard", 150),
+        Operation("figures", "Figures", 150),
+        Operation("search", "Search", 150),
+        Operation("lead_page", "A lead’s page", 100),
+        Operation("branch_lists", "Branch and walk-in lists", 200),
+        Operation("form", "Forms: add a lead, update one", 100),
+        Operation("sign_in", "Signing in and out", 1000),
+        Operation("admin", "Supervision", 1000),
+        Operation("other", "Other pages", 300),
+        Operation("record", "Worker: call attempts recorded", 500, by_worker=True),
+        Operation("mail", "Worker: a round of mail", 5000, by_worker=True),
+        Operation("other_task", "Worker: other tasks", 300_000, by_worker=True),
+    )
+}
+OTHER, OTHER_TASK = OPERATIONS["other"], OPERATIONS["other_task"]
+
+READ, SAVE = "GET", "POST"
+# By the address's name and what is done with it.
+_ADDRESSES = {
+    ("add_lead", READ): "form",
+    ("add_lead", SAVE): "capture",
+    ("add_lead_optimized", SAVE): "capture",
+    ("check_duplicate_lead", SAVE): "duplicate_check",
+    ("known", READ): "duplicate_check",
+    ("known", SAVE): "duplicate_check",
+    ("tell", SAVE): "update",
+    ("update_lead", READ): "form",
+    ("update_lead", SAVE): "update",
+    ("update_ps_lead", READ): "form",
+    ("update_ps_lead", SAVE): "update",
+    ("carry", READ): "form",
+    ("carry", SAVE): "form",
+    ("accept", READ): "form",
+    ("accept", SAVE): "update",
+    ("reopen", READ): "form",
+    ("reopen", SAVE): "update",
+    ("next_call", SAVE): "next_call",
+    ("cre_dashboard", READ): "cre_dashboard",
+    ("board_news", READ): "news",
+    ("ps_dashboard", READ): "ps_dashboard",
+    ("cre_analytics", READ): "figures",
+    ("ps_analytics", READ): "figures",
+    ("search", READ): "search",
+    ("lead", READ): "lead_page",
+    ("branch_head_dashboard", READ): "branch_lists",
+    ("rec_dashboard", READ): "branch_lists",
+    ("login", READ): "sign_in",
+    ("login", SAVE): "sign_in",
+    ("logout", SAVE): "sign_in",
+    ("password", SAVE): "sign_in",
+}
+# Asked by programs all day long: their times would hide what people wait for.
+UNTIMED = {"healthz", "readyz", "metrics"}
+_TASKS = {"followups.tasks.record_waiting": "record", "followups.tasks.mail_waiting": "mail"}
+
+
+def of_address(name: str, namespace: str, method: str) -> Operation | None:
+    """The operation of an address; None for what is not timed."""
+    if namespace == "admin":
+        return OPERATIONS["admin"]
+    if name in UNTIMED:
+        return None
+    kind = READ if method == "HEAD" else method
+    return OPERATIONS[_ADDRESSES.get((name, kind), "other")]
+
+
+def of_task(name: str) -> Operation:
+    return OPERATIONS[_TASKS.get(name, "other_task")]

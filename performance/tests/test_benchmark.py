@@ -1,0 +1,172 @@
+"""The benchmark, small: what it says is whole, and it leaves nothing and touches nothing that is not its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from performance.benchmark import databases
+from performance.benchmark.figures import Series, quantile, ratio
+from performance.benchmark.load import Sample, parsed
+from performance.benchmark.processes import Failed, Processes
+
+ROOT = Path(settings.BASE_DIR)
+RATIOS = {
+    "capture_vs_empty_post",
+    "capture_throughput_vs_empty_post",
+    "duplicate_check_vs_empty_post",
+    "dashboard_vs_empty_page",
+    "capture_growth",
+    "duplicate_check_growth",
+    "dashboard_growth",
+    "capture_vs_former",
+    "capture_vs_former_indexed",
+    "recorder_vs_capture",
+}
+SMALL = {"leads": [300], "rounds": 1, "seconds": 0.05}
+# What the ratios need, and the operations that go their own way.
+NEEDED = (
+    "raw_insert,empty_post,empty_post_8,empty_page,capture,capture_8,duplicate_check,update,next_call,dashboard,"
+    "former,former_indexed,recorded"
+)
+
+
+@pytest.fixture
+def server(db: None) -> Any:
+    """A connection beside the test's transaction, to ask and to make databases."""
+    with psycopg.connect(databases.conninfo(connection.settings_dict["NAME"]), autocommit=True) as asked:
+        yield asked
+
+
+def of_the_benchmark(server: Any) -> list[str]:
+    begins = f"{connection.settings_dict['NAME']}_benchmark_%"
+    return [name for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [begins])]
+
+
+def children_of(process: int) -> list[int]:
+    """The processes of a benchmark that this one has started and that still run."""
+    asked = ["ps", "-o", "pid=,args=", "--ppid", str(process)]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [int(line.split()[0]) for line in listed if "performance.benchmark" in line or "gunicorn" in line]
+
+
+def test_a_whole_run_says_everything_and_leaves_nothing(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    told, table = tmp_path / "told.json", tmp_path / "table.md"
+    call_command("benchmark", **SMALL, only=NEEDED, json=told, markdown=table)
+    said = json.loads(told.read_text())
+    assert set(said["ratios"]) >= RATIOS
+    assert {name for name in RATIOS if not said["ratios"][name]} == set()
+    assert said["wrong"] == {}
+    assert {"commit", "settings", "workers", "cpus"} <= set(said)
+    assert said["statements"]["capture"] == 1
+    assert said["statements"]["former"] >= 7
+    assert all(one["milliseconds"] or one["per_second"] for one in said["measured"])
+    assert "capture / the former way" in table.read_text()
+    assert of_the_benchmark(server) == []
+    assert children_of(os.getpid()) == []
+
+
+def test_a_database_that_is_not_its_own_is_left_alone(server: Any) -> None:
+    name = databases.name_for(301)
+    server.execute(f'CREATE DATABASE "{name}"')
+    try:
+        with pytest.raises(CommandError, match="that the benchmark has not made"):
+            call_command("benchmark", **{**SMALL, "leads": [301]})
+        databases.drop(name)
+        assert of_the_benchmark(server) == [name]
+    finally:
+        server.execute(f'DROP DATABASE "{name}"')
+
+
+def test_a_database_that_another_run_uses_is_left_alone(server: Any) -> None:
+    name = databases.name_for(302)
+    databases.create(name)
+    try:
+        with psycopg.connect(databases.conninfo(name)), pytest.raises(databases.NotOurs, match="Another benchmark"):
+            databases.create(name)
+        databases.create(name)
+    finally:
+        databases.drop(name)
+    assert of_the_benchmark(server) == []
+
+
+def test_ended_half_way_it_leaves_nothing(server: Any) -> None:
+    """SIGTERM while it fills its database, which ends it as Ctrl-C does."""
+    variables = {**os.environ, "DATABASE_URL": databases.url(connection.settings_dict["NAME"])}
+    command = [sys.executable, "manage.py", "benchmark", "--leads", "303", "--rounds", "1000"]
+    run = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 60
+        while not children_of(run.pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        started = children_of(run.pid)
+        assert of_the_benchmark(server)
+        run.send_signal(signal.SIGTERM)
+        _, said = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert b"what it had made is gone" in said
+    assert run.returncode != 0
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert of_the_benchmark(server) == []
+
+
+def test_what_does_not_start_is_told_in_its_own_words(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("nothing", ["-m", "no_such_module"], {}, port=1)
+        with pytest.raises(Failed, match="no_such_module"):
+            processes.wait()
+
+
+@pytest.mark.parametrize("typed", ["many", "10", "300,99999999999"])
+def test_silly_sizes_are_refused(typed: str) -> None:
+    with pytest.raises(CommandError, match="leads"):
+        call_command("benchmark", f"--leads={typed}")
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
+    slow = Series("slow", 1, [Sample([2.0]), Sample([30.0]), Sample([6.0])])
+    fast = Series("fast", 1, [Sample([1.0]), Sample([10.0]), Sample([1.0])])
+    found = ratio(slow, fast, "p50")
+    assert found is not None
+    assert (found.value, found.low, found.high) == (3, 2, 6)
+
+
+def test_what_was_answered_wrongly_has_no_ratio() -> None:
+    good, bad = Series("good", 1, [Sample([1.0])]), Series("bad", 1, [Sample([1.0], wrong=1)])
+    assert ratio(bad, good, "p50") is None
+    assert ratio(good, None, "p50") is None
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert quantile([1.0, 2.0], 0.99) == 2.0
+    assert quantile([], 0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("received", "whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nxy", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", True),
+    ],
+)
+def test_an_answer_counts_once_it_is_whole(received: bytes, whole: bool) -> None:
+    assert (parsed(bytearray(received)) is not None) == whole

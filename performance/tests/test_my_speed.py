@@ -1,0 +1,116 @@
+"""/my_speed: what a person is told about the desk's speed, and their own."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from conftest import Cast
+from performance import timings
+from performance.operations import OPERATIONS
+from performance.tests.conftest import Impostor
+from performance.timings import Timing
+
+pytestmark = pytest.mark.django_db
+
+
+def timed(
+    name: str, milliseconds: float, person: User | None = None, outcome: str = timings.OK, times: int = 1
+) -> None:
+    for _ in range(times):
+        timings.record(
+            Timing(
+                time.time(),
+                OPERATIONS[name],
+                milliseconds / 1000,
+                1,
+                0,
+                0,
+                0,
+                outcome,
+                person=person.pk if person else None,
+            )
+        )
+    timings.flush()
+
+
+def shown(client: Client, person: User) -> str:
+    client.force_login(person)
+    response = client.get("/my_speed")
+    assert response.status_code == 200
+    return " ".join(response.text.split())
+
+
+def test_one_sees_ones_own_times_against_their_budgets_and_nobody_elses(
+    client: Client, cast: Cast, quiet: None
+) -> None:
+    timed("capture", 4, cast.asha, times=9)
+    timed("capture", 400, cast.asha)
+    timed("ps_dashboard", 30, cast.kiran)
+    page = shown(client, cast.asha)
+    assert "1 of 10 late" in page
+    assert "Saving a lead: 10 times, typically 4 ms, slowest 400 ms, budget 50 ms, late 1" in page
+    assert "PS’s dashboard" not in page
+    assert "In time" in shown(client, cast.kiran)
+
+
+@pytest.mark.parametrize(
+    ("name", "milliseconds", "outcome", "words"),
+    [
+        ("capture", 4, timings.OK, "The desk is fast right now."),
+        ("capture", 400, timings.OK, "The desk is slow right now."),
+        ("capture", 4, timings.FAILED, "The desk is in trouble."),
+        ("capture", 4, timings.REFUSED, "The desk is fast right now."),
+        ("mail", 60_000, timings.OK, "The desk is quiet."),
+    ],
+)
+def test_the_verdict_follows_what_people_waited_for(
+    client: Client, cast: Cast, quiet: None, name: str, milliseconds: float, outcome: str, words: str
+) -> None:
+    timed(name, milliseconds, outcome=outcome, times=20)
+    assert words in shown(client, cast.kiran)
+
+
+def test_one_late_answer_in_twenty_is_not_called_slow(client: Client, cast: Cast, quiet: None) -> None:
+    timed("capture", 4, times=19)
+    timed("capture", 400)
+    assert "The desk is fast right now." in shown(client, cast.head)
+    timed("capture", 400)
+    assert "The desk is slow right now." in shown(client, cast.head)
+
+
+def test_who_has_done_nothing_yet_is_told_what_to_do(client: Client, cast: Cast, quiet: None) -> None:
+    assert "Nothing of yours was timed" in shown(client, cast.reception)
+
+
+def test_the_report_goes_to_the_active_supervisors_with_the_figures(client: Client, cast: Cast, quiet: None) -> None:
+    timed("capture", 4, cast.asha)
+    page = shown(client, cast.asha)
+    assert 'href="mailto:meera@example.com?subject=The%20lead%20desk%20is%20slow&amp;body=' in page
+    assert "Saving%20a%20lead%3A%20once" in page
+    cast.meera.is_active = False
+    cast.meera.save()
+    assert "mailto:" not in shown(client, cast.asha)
+
+
+def test_without_redis_the_page_says_that_it_cannot_tell(
+    client: Client, cast: Cast, impostor: Callable[[bytes | None], Impostor]
+) -> None:
+    standing = impostor(None)
+    assert "cannot say at the moment" in shown(client, cast.asha)
+    assert "cannot say at the moment" in shown(client, cast.asha)
+    assert standing.visits == 1
+
+
+def test_the_page_costs_as_many_statements_for_much_as_for_little(client: Client, cast: Cast, quiet: None) -> None:
+    def cost() -> str:
+        client.get("/my_speed")
+        return str(client.get("/my_speed")["Server-Timing"].split('desc="')[1].split('"')[0])
+
+    client.force_login(cast.asha)
+    before = cost()
+    for name in OPERATIONS:
+        timed(name, 4, cast.asha, times=5)
+    assert cost() == before

@@ -1,0 +1,362 @@
+"""Rolling histograms of what the desk does, shared by all its processes in Redis.
+
+A request leaves one tuple in this process's memory; a thread writes what has gathered to Redis once a second, in one
+round trip. So no request ever waits for Redis, whatever state it is in. A process that is killed loses its last second;
+a batch that Redis did not take is dropped and counted, never sent again: it may have arrived.
+"""
+
+import atexit
+import bisect
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from structlog.stdlib import get_logger
+
+from performance.operations import Operation
+
+log = get_logger(__name__)
+
+# Bounds in milliseconds, a fifth apart: a quantile is at most that far from the truth.
+STEP = 2**0.25
+BOUNDS = [0.25 * STEP**number for number in range(73)]  # to 65 seconds; the last bucket has no end
+PREFIX = "desk:timings"
+TOTALS = f"{PREFIX}:totals"  # since Redis was emptied, for Prometheus
+FINE, COARSE = 60, 600  # seconds in a slot
+KEPT = {FINE: 2 * 3600, COARSE: 26 * 3600}
+OWN_KEPT = 50
+OWN_SECONDS = 24 * 3600
+FLUSH_SECONDS = 1.0
+PATIENCE_SECONDS = 0.1
+PAUSE_SECONDS = 5.0  # after Redis has failed us
+MOST_WAITING = 20_000
+
+OK, REFUSED, FAILED = "ok", "refused", "failed"
+
+
+class Timing(NamedTuple):
+    at: float
+    operation: Operation
+    seconds: float
+    statements: int
+    database_seconds: float
+    hits: int
+    misses: int
+    outcome: str
+    created: bool = False
+    person: int | None = None
+
+
+class Away(Exception):
+    """Redis did not answer in time, or not sensibly."""
+
+
+# --- Writing --------------------------------------------------------------------------------------------------------
+_waiting: deque[Timing] = deque(maxlen=MOST_WAITING)
+_something = threading.Event()
+_flushing = threading.Lock()
+_writer: threading.Thread | None = None
+_lost = 0
+_pause_until = 0.0
+
+
+def record(timing: Timing) -> None:
+    """Costs an append: the writing is done by a thread."""
+    _waiting.append(timing)
+    if not _something.is_set():
+        _something.set()
+        _start_writer()
+
+
+def _start_writer() -> None:
+    global _writer
+    if _writer is None or not _writer.is_alive():
+        _writer = threading.Thread(target=_write_now_and_then, name="timings", daemon=True)
+        try:
+            _writer.start()
+        except RuntimeError:
+            # At the end of a process no thread starts any more, and atexit flushes; else the next request tries again.
+            _something.clear()
+
+
+def _write_now_and_then() -> None:
+    while True:
+        _something.wait()
+        time.sleep(FLUSH_SECONDS)
+        _something.clear()
+        flush()
+
+
+def flush() -> None:
+    """Writes what has gathered. Never raises, and does not try a Redis that has just failed."""
+    global _lost
+    with _flushing:
+        batch = [_waiting.popleft() for _ in range(len(_waiting))]
+        if not batch:
+            return
+        try:
+            _write(batch)
+        except Away:
+            _lost += len(batch)
+
+
+def _write(batch: list[Timing]) -> None:
+    global _lost
+    lost = _lost
+    own: dict[int, list[str]] = {}
+    for timing in batch:
+        if timing.person is not None:
+            own.setdefault(timing.person, []).append(_own_entry(timing))
+    with _asking() as redis, redis.pipeline(transaction=False) as pipeline:
+        for key, counts in _by_slot(batch).items():
+            for name, count in counts.items():
+                if count:
+                    pipeline.hincrby(key, name, count)
+            if key != TOTALS:
+                pipeline.expire(key, KEPT[int(key.split(":")[2])])
+        if lost:
+            pipeline.hincrby(TOTALS, "lost", lost)
+        for person, entries in own.items():
+            key = _own_key(person)
+            pipeline.lpush(key, *entries[-OWN_KEPT:])
+            pipeline.ltrim(key, 0, OWN_KEPT - 1)
+            pipeline.expire(key, OWN_SECONDS)
+        pipeline.execute()
+    _lost -= lost
+
+
+def _by_slot(batch: list[Timing]) -> dict[str, Counter[str]]:
+    """What the hashes in Redis grow by."""
+    minutes: dict[int, Counter[str]] = {}
+    for timing in batch:
+        counter = minutes.setdefault(int(timing.at // FINE), Counter())
+        for name, count in _counts(timing):
+            counter[name] += count
+    slots: dict[str, Counter[str]] = {TOTALS: Counter()}
+    for minute, counter in minutes.items():
+        slots[_slot(FINE, minute)] = counter
+        slots.setdefault(_slot(COARSE, minute * FINE // COARSE), Counter()).update(counter)
+        slots[TOTALS].update(counter)
+    return slots
+
+
+def _counts(timing: Timing) -> Iterator[tuple[str, int]]:
+    """What a timing adds to each slot. A name is the operation, and what is counted: a bucket's number, or a word."""
+    name, milliseconds = timing.operation.name, timing.seconds * 1000
+    yield f"{name} {bisect.bisect_left(BOUNDS, milliseconds)}", 1
+    yield f"{name} {timing.outcome}", 1
+    yield f"{name} over", int(milliseconds > timing.operation.budget)
+    yield f"{name} created", int(timing.created)
+    yield f"{name} microseconds", round(milliseconds * 1000)
+    yield f"{name} statements", timing.statements
+    yield f"{name} database", round(timing.database_seconds * 1_000_000)
+    yield f"{name} hits", timing.hits
+    yield f"{name} misses", timing.misses
+
+
+def _slot(seconds: int, number: int) -> str:
+    return f"{PREFIX}:{seconds}:{number}"
+
+
+def _own_key(person: int) -> str:
+    return f"{PREFIX}:person:{person}"
+
+
+def _own_entry(timing: Timing) -> str:
+    return f"{timing.at:.0f} {timing.operation.name} {timing.seconds * 1000:.1f}"
+
+
+# --- Redis ----------------------------------------------------------------------------------------------------------
+_clients: dict[str, "Redis"] = {}
+
+
+def _redis(url: str) -> "Redis":
+    """A client of our own: the cache's ignores errors, and may try again."""
+    if url not in _clients:
+        _clients[url] = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=PATIENCE_SECONDS,
+            socket_connect_timeout=PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+    return _clients[url]
+
+
+@contextmanager
+def _asking() -> Iterator["Redis"]:
+    """Raises Away for whatever goes wrong inside, and at once for a while after that: one time-out in five seconds."""
+    global _pause_until
+    if time.monotonic() < _pause_until:
+        raise Away
+    try:
+        yield _redis(settings.REDIS_URL)
+    except Exception as error:
+        _pause_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("timings: Redis is away", reason=type(error).__name__)
+        raise Away from error
+
+
+def try_again() -> None:
+    """Forgets that Redis has failed, and the connections to it."""
+    global _pause_until
+    _pause_until = 0.0
+    while _clients:
+        _clients.popitem()[1].close()
+
+
+def _begin_anew() -> None:
+    """In a forked child: its parent's thread is not there, and what waits is the parent's to write."""
+    global _writer, _flushing, _something
+    _waiting.clear()
+    _writer, _flushing, _something = None, threading.Lock(), threading.Event()
+    _clients.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+atexit.register(flush)
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
+class Window(NamedTuple):
+    words: str
+    slot: int
+    slots: int
+
+
+# The present slot is not full yet, so one more than that is read: a window is never shorter than it says.
+WINDOWS = {
+    "minutes": Window("Last 5 minutes", FINE, 6),
+    "hour": Window("Last hour", FINE, 61),
+    "day": Window("Last day", COARSE, 145),
+}
+
+
+@dataclass
+class Figures:
+    """What became of one operation in a window; times in milliseconds."""
+
+    buckets: Counter[int] = field(default_factory=Counter)
+    ok: int = 0
+    refused: int = 0
+    failed: int = 0
+    over: int = 0
+    created: int = 0
+    microseconds: int = 0
+    statements: int = 0
+    database: int = 0  # microseconds
+    hits: int = 0
+    misses: int = 0
+
+    @property
+    def count(self) -> int:
+        return sum(self.buckets.values())
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.failed / self.count if self.count else None
+
+    @property
+    def p50(self) -> float | None:
+        return quantile(self.buckets, 0.5)
+
+    @property
+    def p95(self) -> float | None:
+        return quantile(self.buckets, 0.95)
+
+    @property
+    def p99(self) -> float | None:
+        return quantile(self.buckets, 0.99)
+
+    def add(self, what: str, count: int) -> None:
+        if what.isdigit():
+            self.buckets[int(what)] += count
+        elif what in _WORDS:
+            setattr(self, what, getattr(self, what) + count)
+
+
+_WORDS = set(Figures.__dataclass_fields__) - {"buckets"}
+
+
+def quantile(buckets: Counter[int], share: float) -> float | None:
+    """The time within which `share` of all stayed, from the bucket in which it lies, as if evenly spread there."""
+    total = sum(buckets.values())
+    wanted, seen = share * total, 0
+    for number in sorted(buckets):
+        count = buckets[number]
+        if count and seen + count >= wanted:
+            low = BOUNDS[number - 1] if number else 0.0
+            high = BOUNDS[number] if number < len(BOUNDS) else low
+            return low + (high - low) * (wanted - seen) / count
+        seen += count
+    return None
+
+
+def figures(window: str) -> dict[str, Figures]:
+    """By operation, what happened in one of WINDOWS. Raises Away."""
+    _, seconds, slots = WINDOWS[window]
+    now = int(time.time() // seconds)
+    return _gathered(_hashes([_slot(seconds, now - back) for back in range(slots)]))
+
+
+def history(slots: int = 36) -> list[tuple[int, dict[str, Figures]]]:
+    """The last ten-minute slots, oldest first, each with the time it began. Raises Away."""
+    now = int(time.time() // COARSE)
+    numbers = [now - back for back in reversed(range(slots))]
+    found = _hashes([_slot(COARSE, number) for number in numbers])
+    return [(number * COARSE, _gathered([one])) for number, one in zip(numbers, found, strict=True)]
+
+
+def totals() -> tuple[dict[str, Figures], int]:
+    """All that was ever counted, and how many timings Redis did not take. Raises Away."""
+    found = _hashes([TOTALS])
+    return _gathered(found), int(found[0].get("lost", 0))
+
+
+def leads_per_minute(slots: int = 5) -> float:
+    """Leads created in the last full minutes, on average. Raises Away."""
+    now = int(time.time() // FINE)
+    found = _gathered(_hashes([_slot(FINE, now - back) for back in range(1, slots + 1)]))
+    return sum(one.created for one in found.values()) / slots
+
+
+class Own(NamedTuple):
+    at: float
+    operation: str
+    milliseconds: float
+
+
+def own(person: int) -> list[Own]:
+    """A person's last timings, newest first. Raises Away."""
+    with _asking() as redis:
+        rows = [str(row).split(" ") for row in redis.lrange(_own_key(person), 0, OWN_KEPT - 1)]
+        return [Own(float(at), operation, float(milliseconds)) for at, operation, milliseconds in rows]
+
+
+def _hashes(keys: list[str]) -> list[dict[str, str]]:
+    with _asking() as redis, redis.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.hgetall(key)
+        found = pipeline.execute()
+        if not all(isinstance(one, dict) for one in found):
+            raise TypeError("no hash")
+        return found
+
+
+def _gathered(hashes: Iterable[dict[str, str]]) -> dict[str, Figures]:
+    gathered: dict[str, Figures] = {}
+    for found in hashes:
+        for name, count in found.items():
+            operation, _, what = name.partition(" ")
+            if what:
+                gathered.setdefault(operation, Figures()).add(what, int(count))
+    return gathered
