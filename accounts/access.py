@@ -54,6 +54,11 @@ def json_post(*allowed: Role) -> Callable[[View], View]:
     return decorate
 
 
+def by_htmx(request: HttpRequest) -> bool:
+    """Whether a page asks for a part of itself, rather than a browser for a page."""
+    return "HX-Request" in request.headers
+
+
 def wants_json(request: HttpRequest) -> bool:
     """Whether the caller is a program: it prefers JSON to a page."""
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"

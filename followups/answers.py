@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts.access import by_htmx
 from followups.forms import words
 from followups.update_form import UpdateForm
 
@@ -46,7 +47,7 @@ def stale_json(form: UpdateForm, started: float) -> JsonResponse:
 
 def saved_page(request: HttpRequest, lead: Any, message: str, *, home: str) -> HttpResponse:
     """Says what happened and offers what comes next: in place, or without a script on the page to go on to."""
-    if "HX-Request" in request.headers:
+    if by_htmx(request):
         return render(request, "desk/saved.html", {"lead": lead, "message": message, "home": home})
     messages.success(request, f"{lead.customer_name}: {message}")
     return redirect(way_back(request, reverse("lead", args=[lead.uid])))

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from accounts.access import SignedInRequest, page_or_json, refusal, wants_json
+from accounts.access import SignedInRequest, by_htmx, page_or_json, refusal, wants_json
 from accounts.models import Role
 from followups import answers, wording
 from followups.catalogue import Moment
@@ -102,7 +102,7 @@ def _page(
     }
     if lead.next_call_by and (lead.next_call_until or now) > now:
         context["in_hand"] = lead.next_call_by
-    if "HX-Request" in request.headers:
+    if by_htmx(request):
         return render(request, "desk/work.html", context, status=status)
     waiting = waiting_for(lead)
     given = assignments(lead.followups.select_related("ps", "branch", "assigned_by"), waiting)

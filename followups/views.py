@@ -2,13 +2,13 @@
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import SignedInRequest, roles
+from accounts.access import SignedInRequest, by_htmx, roles
 from accounts.models import Role
 from followups import acceptance, catalogue, desk
 from followups.answers import way_back
@@ -16,11 +16,6 @@ from followups.buckets import REPEATS_FOR
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
 from followups.uid import search_key
-
-
-def _by_htmx(request: HttpRequest) -> bool:
-    """Whether a page asks for a part of itself, rather than a browser for a page."""
-    return "HX-Request" in request.headers
 
 
 @require_safe
@@ -35,7 +30,7 @@ def ps_dashboard(request: SignedInRequest) -> HttpResponse:
         place = desk.Place(desk.TODAY)
         counted = desk.counts(request.user, place.tab, now, since=since)
     digest = counted.digest(now)
-    if _by_htmx(request) and seen == digest:
+    if by_htmx(request) and seen == digest:
         return HttpResponse(status=204)
     context = {
         "place": place,
@@ -48,7 +43,7 @@ def ps_dashboard(request: SignedInRequest) -> HttpResponse:
         "repeats_days": REPEATS_FOR.days,
         **_for_cards(f"{reverse('ps_dashboard')}?{place.query}"),
     }
-    return render(request, f"followups/{'_ps_desk' if _by_htmx(request) else 'ps_dashboard'}.html", context)
+    return render(request, f"followups/{'_ps_desk' if by_htmx(request) else 'ps_dashboard'}.html", context)
 
 
 def _for_cards(here: str) -> dict[str, object]:
@@ -68,7 +63,7 @@ def accept(request: SignedInRequest, uid: str) -> HttpResponse:
     if request.method != "POST":
         return _ask_to_accept(request, uid)
     accepted = acceptance.accept(uid, request.user, timezone.now())
-    if _by_htmx(request):
+    if by_htmx(request):
         return _accepted_card(request, uid, accepted)
     if accepted:
         messages.success(request, f"{accepted.lead.customer_name} is yours to call.")

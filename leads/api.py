@@ -7,6 +7,7 @@ from django.http import JsonResponse
 
 from accounts.access import SignedInRequest, json_post, refusal
 from accounts.models import Role
+from followups.answers import since
 from followups.forms import words
 from leads import wording
 from leads.capture import NotAllowed, Outcome, check, saved_before
@@ -34,7 +35,7 @@ def add_lead_optimized(request: SignedInRequest) -> JsonResponse:
         "outcome": captured.outcome.value,
         "uid": captured.uid,
         "message": wording.message(captured),
-        "execution_time": _since(started),
+        "execution_time": since(started),
     }
     if captured.replayed:
         answer["replayed"] = True
@@ -60,7 +61,7 @@ def check_duplicate_lead(request: SignedInRequest) -> JsonResponse:
             "outcome": found.outcome.value,
             "card": found.card and found.card.as_json(),
             "message": wording.forecast(found),
-            "execution_time": _since(started),
+            "execution_time": since(started),
         }
     )
 
@@ -72,11 +73,7 @@ def _invalid(errors: dict[str, str], started: float) -> JsonResponse:
             "outcome": Outcome.INVALID.value,
             "message": " ".join(errors.values()),
             "errors": errors,
-            "execution_time": _since(started),
+            "execution_time": since(started),
         },
         status=422,
     )
-
-
-def _since(started: float) -> str:
-    return f"{time.perf_counter() - started:.3f}s"

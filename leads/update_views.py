@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from accounts.access import SignedInRequest, page_or_json, refusal, roles, wants_json
+from accounts.access import SignedInRequest, by_htmx, page_or_json, refusal, roles, wants_json
 from accounts.models import Role, User
 from followups import answers, wording
 from followups.forms import outcome_rules
@@ -147,7 +147,7 @@ def _page(
     }
     if lead.next_call_by_id and lead.next_call_by_id != request.user.pk and (lead.next_call_until or now) > now:
         context["in_hand"] = lead.next_call_by
-    if "HX-Request" in request.headers:
+    if by_htmx(request):
         return render(request, "desk/work.html", context, status=status)
     return render(request, "desk/update.html", {**context, "story": story(lead)}, status=status)
 
@@ -232,6 +232,6 @@ def _call_address(lead: LeadMaster) -> str:
 
 def _go(request: HttpRequest, address: str) -> HttpResponse:
     """To another page, also where only a part of this one was asked for."""
-    if "HX-Request" in request.headers:
+    if by_htmx(request):
         return HttpResponse(headers={"HX-Redirect": address})
     return HttpResponseRedirect(address)

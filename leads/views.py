@@ -7,17 +7,18 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import SignedInRequest, roles
+from accounts.access import SignedInRequest, by_htmx, roles
 from accounts.directory import directory
 from accounts.models import Role, User
 from followups import catalogue
 from followups.acceptance import waiting_for
 from followups.buckets import REPEATS_FOR, REPEATS_SHOWN
+from followups.forms import outcome_rules
 from followups.paging import page
 from followups.uid import search_key
 from leads import wording
@@ -29,12 +30,6 @@ from leads.services import capture_lead, tell_owner
 from leads.sources import sources
 from leads.story import story
 from leads.update_form import CARRIED
-
-
-def _by_htmx(request: HttpRequest) -> bool:
-    """Whether a page asks for a part of itself, rather than a browser for a page."""
-    return "HX-Request" in request.headers
-
 
 # --- Adding a lead ------------------------------------------------------------------------------------------
 
@@ -83,11 +78,8 @@ def _desk(
 ) -> HttpResponse:
     """The form with its choices; `fresh` looks up who takes leads now, rather than a minute ago."""
     form.offer(directory(fresh=fresh), sources(fresh=fresh))
-    rules = {
-        outcome.code: {"follow_up": outcome.follow_up.value, "days": outcome.suggest_days}
-        for outcome in catalogue.offered(catalogue.CAPTURE)
-    }
-    template = "leads/_desk.html" if _by_htmx(request) else "leads/add_lead.html"
+    rules = outcome_rules(catalogue.CAPTURE)
+    template = "leads/_desk.html" if by_htmx(request) else "leads/add_lead.html"
     return render(request, template, {"form": form, "rules": rules, **context}, status=status)
 
 
@@ -132,7 +124,7 @@ def tell(request: SignedInRequest) -> HttpResponse:
         message = f"Nobody was told. The remark: {form.errors['remark'][0]}"
     else:
         message = "Nobody was told: this lead is no longer open. Save the enquiry again."
-    if _by_htmx(request):
+    if by_htmx(request):
         return render(request, "leads/_told.html", {"message": message, "told": bool(lead)})
     messages.add_message(request, messages.SUCCESS if lead else messages.WARNING, message)
     return redirect("add_lead")
@@ -200,7 +192,7 @@ def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
         raise Http404
     lead = get_object_or_404(LeadMaster.objects.visible_to(request.user).select_related(*people), uid=key)
     told = story(lead)
-    if _by_htmx(request) and request.GET.get("seen") == f"{told.digest}-{told.refresh}":
+    if by_htmx(request) and request.GET.get("seen") == f"{told.digest}-{told.refresh}":
         return HttpResponse(status=204)
     # Numbers are compared in their one spelling, so this finds the customer's leads however they were typed.
     same_customer = LeadMaster.objects.visible_to(request.user).filter(
@@ -212,4 +204,4 @@ def lead_page(request: SignedInRequest, uid: str) -> HttpResponse:
         "others": same_customer.exclude(pk=lead.pk).newest_first()[:10],
         "in_hand": lead.next_call_until is not None and lead.next_call_until > timezone.now(),
     }
-    return render(request, "leads/_lead.html" if _by_htmx(request) else "leads/lead.html", context)
+    return render(request, "leads/_lead.html" if by_htmx(request) else "leads/lead.html", context)

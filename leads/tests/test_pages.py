@@ -69,7 +69,7 @@ def test_the_form_offers_the_catalogue_and_who_takes_leads_now(cast: Cast, asha:
     assert '<optgroup label="OEM">' in page
     assert '<optgroup label="Not reached">' in page
     assert "Lead Already Assigned" not in page
-    assert '"Interested": {"follow_up": "required", "days": 3}' in page
+    assert '"Interested": {"follow_up": "required", "days": 3,' in page
 
 
 def test_a_saved_lead_is_shown_above_an_empty_form_with_a_new_request_id(cast: Cast, asha: Client) -> None:
