@@ -1,4 +1,4 @@
-"""What supervisors have had done to the database, and how live tests went: kept, so that a closed page loses nothing."""
+"""What supervisors had done to the database, and how live tests went: kept, so that a closed page loses nothing."""
 
 import uuid
 
