@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.cache import cache
 
 from accounts import directory
 from accounts.models import Branch, Role, User
+from followups import kept
 from leads import sources
 from leads.models import Source
 
@@ -57,6 +59,17 @@ def _nothing_kept() -> Iterator[None]:
     yield
     directory.forget()
     sources.forget()
+
+
+@pytest.fixture(autouse=True)
+def _desks_are_kept_where_writes_commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere a test's writes are never committed, and so would never end what is kept."""
+    marked = request.node.get_closest_marker("django_db")
+    if "live_server" in request.fixturenames or (marked and marked.kwargs.get("transaction")):
+        cache.delete_pattern("board:*")  # type: ignore[attr-defined]
+        cache.delete_pattern("wrote:*")  # type: ignore[attr-defined]
+    else:
+        monkeypatch.setattr(kept, "KEEP", timedelta(0))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from django.db.models import Q
 from structlog.stdlib import get_logger
 
 from accounts.models import Role, User
+from followups import kept
 from followups.buckets import UNACCEPTED
 from followups.catalogue import FinalStatus
 from followups.models import FollowupQuerySet, PSFollowup
@@ -37,9 +38,12 @@ class Waiting:
 def accept(uid: str, ps: User, now: datetime) -> PSFollowup | None:
     """Notes once that `ps` has got the lead; the open assignment as it now stands, None if there is none of theirs."""
     theirs = PSFollowup.objects.open().filter(lead__uid=uid, ps=ps)
-    if theirs.filter(accepted_at__isnull=True).update(accepted_at=now):
+    accepted = theirs.filter(accepted_at__isnull=True).update(accepted_at=now)
+    row = theirs.select_related("lead", "lead__cre", "assigned_by").first()
+    if accepted and row:
+        kept.touched(ps.pk, row.lead.cre_id)
         log.info("lead accepted", uid=uid)
-    return theirs.select_related("lead", "lead__cre", "assigned_by").first()
+    return row
 
 
 def unaccepted(now: datetime) -> Q:

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
 from structlog.stdlib import get_logger
 
@@ -29,6 +30,9 @@ MOST_TRIES = 30  # a day and a night
 FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(hours=1)
 AWAY, AWAY_SECONDS = "mail server away", 15
+
+# Sent with `seconds`, from the save that asked for the mail until the mail server took it.
+mail_left = Signal()
 
 Mails = Outbox.objects.filter(kind__in=[Kind.MAIL, Kind.ALERT])
 
@@ -103,7 +107,9 @@ def _send(row: Outbox, line: Line) -> bool:
         # A trace before calling out: a crash leaves a row that says so.
         PSFollowup.objects.filter(pk=followup.pk).update(email_state=EmailState.SENDING, email_error="")
     line.send(message)
+    taken_at = timezone.now()
     _done(row, followup, EmailState.SENT)
+    mail_left.send_robust(Outbox, seconds=(taken_at - row.created_at).total_seconds())
     log.info("mail sent", kind=row.kind, outbox_id=row.pk, request_id=row.payload.get("cause"))
     return True
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import Count, F, Min, OuterRef, Subquery
+from django.dispatch import Signal
 from django.utils import timezone
 from structlog.stdlib import get_logger
 
+from followups import kept
 from followups.calls import Call, CallNumber, following
 from followups.models import CallAttempt, Kind, Outbox, State
 
@@ -22,6 +24,9 @@ BATCH = 200
 MOST_TRIES = 8
 RETRY_AFTER = timedelta(seconds=30)
 BROKEN = (DatabaseError, KeyError, TypeError, ValueError)
+
+# Sent with `seconds`, a list: how long each of them had waited since the save that made the call.
+attempts_recorded = Signal()
 
 Waiting = Outbox.objects.filter(kind=Kind.ATTEMPT, state=State.WAITING)
 
@@ -66,7 +71,8 @@ def _record_alone(lead: int) -> int:
 
 def _record(leads: Collection[int]) -> int:
     """In the caller's transaction: all waiting attempts of those leads that can be locked."""
-    locked = _lock(leads)
+    people = _lock(leads)
+    locked = list(people)
     # All of them but those that were set back: a row that cannot be read does not hold its lead's others back.
     rows = list(Waiting.filter(lead_id__in=locked, not_before__lte=timezone.now()).order_by("id"))
     if not rows:
@@ -74,6 +80,9 @@ def _record(leads: Collection[int]) -> int:
     CallAttempt.objects.bulk_create(_number(rows, _last_numbers(locked)))
     _count(locked)
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    kept.touched(*(person for row in rows for person in people[row.lead_id]))
+    now = timezone.now()
+    attempts_recorded.send_robust(Outbox, seconds=[(now - row.created_at).total_seconds() for row in rows])
     for row in rows:
         log.info("call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause"))
     return len(rows)
@@ -83,9 +92,11 @@ def _lead_model() -> Any:
     return Outbox._meta.get_field("lead").related_model
 
 
-def _lock(leads: Collection[int]) -> list[int]:
+def _lock(leads: Collection[int]) -> dict[int, tuple[int | None, int | None]]:
+    """Those of the leads that nobody else holds, each with its CRE and PS."""
     found = _lead_model().objects.filter(pk__in=leads).order_by("pk")
-    return list(found.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+    locked = found.select_for_update(no_key=True, skip_locked=True).values_list("pk", "cre_id", "ps_id")
+    return {pk: (cre, ps) for pk, cre, ps in locked}
 
 
 def _last_numbers(leads: Collection[int]) -> dict[tuple[int, str], tuple[CallNumber, bool]]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from structlog.stdlib import get_logger
 
 from accounts.models import User
+from followups import kept
 from followups import outcome as outcomes
 from followups.models import CallRole, EmailState, Kind, Outbox, PSFollowup, State
 from followups.update import SAVED_FIELDS, Told, note, tell
@@ -40,6 +41,7 @@ def update_ps_lead(uid: str, actor: User, read: Callable[[PSFollowup], Told]) ->
         _note_call(followup, told, at)
         Outbox.objects.bulk_create(rows)
         note(lead, told, actor, drive=recorded is None and told.test_drive_at is not None, at=at)
+        kept.touched(lead.cre_id, actor.pk)
     log.info("lead updated by its PS", uid=uid, status=told.call and told.call.code)
     return followup, told
 

@@ -5,11 +5,11 @@ Each tab is a bucket of followups/buckets.py; count and rows come from the same 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.utils.http import urlencode
 
 from accounts.models import User
@@ -151,16 +151,34 @@ def _how_many(rows: QuerySet[Any]) -> _HowMany:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many stand in each tab. `promised` call-backs are due now; `state` changes when anything shown changes."""
+    """How many stand in each tab. `promised` call-backs are due now; `state` changes when anything shown changes.
+
+    Nobody need write anything for a follow-up to become due: until then, at the latest, all this holds.
+    """
 
     of: Mapping[str, int]
     promised: int
     state: str
+    until: datetime
 
     @property
     def seen(self) -> str:
         """What a page has shown, for the next look to compare with."""
         return ".".join([*(str(self.of[key]) for key in TABS), self.state])
+
+    def as_json(self) -> list[Any]:
+        return [dict(self.of), self.promised, self.state, self.until.timestamp()]
+
+    @classmethod
+    def read(cls, kept: Any) -> "Counts | None":
+        """What `as_json` gave; None for anything else."""
+        try:
+            of, promised, state, until = kept
+            if of.keys() != TABS.keys():
+                return None
+            return cls(of, promised, state, datetime.fromtimestamp(until, UTC))
+        except (AttributeError, TypeError, ValueError):
+            return None
 
     def work(self) -> Tab:
         """The tab to open where none was asked for: the first with work to do."""
@@ -194,6 +212,7 @@ def count(user: User, filters: Filters, now: datetime) -> Counts:
         **{tab.key: Count("pk", filter=tab.within(now) & filters.within(tab.dated)) for tab in OPEN},
         repeats=Sum(Case(When(enquiries__gt=1, then=_HowMany(asked_again.values("pk"))), default=0), default=0),
         promised=Count("pk", filter=buckets.CALL_BACK & buckets.overdue(now) & filters.within(CALL_BACKS.dated)),
+        next_due=Min("follow_up_at", filter=Q(follow_up_at__gte=now)),
         # Whatever a save, a repeat or the recorder changes in a row, and which rows there are.
         changed=Max("updated_at"),
         saves=Sum("version"),
@@ -207,8 +226,9 @@ def count(user: User, filters: Filters, now: datetime) -> Counts:
         .get()
     )
     of = {**{key: opened[key] for key in TABS if key in opened}, **dict(zip(("won", "lost"), closed, strict=True))}
+    until = min(opened.pop("next_due") or now + CLOCK, now + CLOCK, buckets.day_ends(now))
     told = repr((sorted(opened.items()), closed, now.timestamp() // CLOCK.total_seconds()))
-    return Counts(of, opened["promised"], blake2b(told.encode(), digest_size=8).hexdigest())
+    return Counts(of, opened["promised"], blake2b(told.encode(), digest_size=8).hexdigest(), until)
 
 
 # --- Which ------------------------------------------------------------------------------------------------------

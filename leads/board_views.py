@@ -1,25 +1,31 @@
 """The pages of the CRE's desk: the desk itself, and what it asks for every so often while it is looked at."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, roles
 from accounts.directory import directory
 from accounts.models import Role
 from followups.acceptance import WAITING_SHOWN, waiting_for
+from followups.kept import Kept
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
 from leads.filters import FilterForm, Filters
 from leads.next_call import in_hand
 from leads.sources import sources
 
+# What a template's indentation leaves in a page, a third of it.
+INDENT = re.compile(r"\n\s+")
 # The browser keeps the last filters of each person who works at it, across sign-outs too.
 KEPT_FOR = timedelta(days=90)
 
@@ -28,14 +34,43 @@ KEPT_FOR = timedelta(days=90)
 @roles(Role.CRE)
 def cre_dashboard(request: SignedInRequest) -> HttpResponse:
     """The desk. Opened without a query, it comes back with the person's last filters in the address."""
-    kept = dict(parse_qsl(request.COOKIES.get(_kept_by(request), "")))
-    if kept and not request.GET:
-        return redirect(f"{request.path}?{urlencode({**kept, 'restored': 'yes'})}")
+    last = dict(parse_qsl(request.COOKIES.get(_last_filters(request), "")))
+    if last and not request.GET:
+        return redirect(f"{request.path}?{urlencode({**last, 'restored': 'yes'})}")
+    kept = Kept(request.user.pk, request)
+    name = f"page?{request.GET.urlencode()}"
+    page = kept.look(name)
+    if page is None:
+        page, until = _page(request, kept)
+        if "page" not in request.GET:
+            # Further pages are seldom looked at twice.
+            kept.keep(name, page, until)
+    response = render(request, "leads/board.html", {"title": page["title"], "body": mark_safe(page["body"])})  # noqa: S308 - a template's
+    if page["filters"] != last:
+        response.set_cookie(
+            _last_filters(request),
+            urlencode(page["filters"]),
+            KEPT_FOR,
+            httponly=True,
+            samesite="Lax",
+            secure=request.is_secure(),
+        )
+    return response
+
+
+def _last_filters(request: SignedInRequest) -> str:
+    """The name of this person's cookie."""
+    return f"filters-{request.user.pk}"
+
+
+def _page(request: SignedInRequest, kept: Kept) -> tuple[dict[str, Any], datetime]:
+    """All that the desk shows of its leads: title, body and the filters that are on. And until when it holds."""
     now = timezone.now()
     form = _form(request, now)
     filters = form.filters()
-    counts = count(request.user, filters, now)
+    counts = _counts(request, kept, filters, now)
     tab = TABS.get(request.GET.get("tab", "")) or counts.work()
+    in_their_hands = list(in_hand(request.user)[:3])
     context = {
         **_list(request, counts, tab, filters, now),
         "form": form,
@@ -43,20 +78,21 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
         "restored": "restored" in request.GET,
         "waiting": waiting_for(request.user, now),
         "waiting_most": WAITING_SHOWN,
-        "in_hand": in_hand(request.user)[:3],
+        "in_hand": in_their_hands,
     }
-    response = render(request, "leads/board.html", context)
-    if filters.query != kept:
-        secure = request.is_secure()
-        response.set_cookie(
-            _kept_by(request), urlencode(filters.query), KEPT_FOR, httponly=True, samesite="Lax", secure=secure
-        )
-    return response
+    body = INDENT.sub("\n", render_to_string("leads/board_body.html", context))
+    until = min([counts.until, *(lead.next_call_until for lead in in_their_hands if lead.next_call_until)])
+    return {"title": tab.title, "body": body, "filters": filters.query}, until
 
 
-def _kept_by(request: SignedInRequest) -> str:
-    """The name of this person's cookie."""
-    return f"filters-{request.user.pk}"
+def _counts(request: SignedInRequest, kept: Kept, filters: Filters, now: datetime) -> Counts:
+    """The numbers of all tabs, as they were lately if nothing has touched them since."""
+    name = f"counts?{urlencode(filters.query)}"
+    found = Counts.read(kept.look(name))
+    if found is None:
+        found = count(request.user, filters, now)
+        kept.keep(name, found.as_json(), found.until)
+    return found
 
 
 @require_safe
@@ -65,7 +101,7 @@ def board_news(request: SignedInRequest) -> HttpResponse:
     """Tabs and list of the desk if anything of what they show has changed since `seen`, else 204 without a list."""
     now = timezone.now()
     filters = _form(request, now).filters()
-    counts = count(request.user, filters, now)
+    counts = _counts(request, Kept(request.user.pk, request), filters, now)
     seen = request.GET.get("seen", "")
     if seen == counts.seen:
         return HttpResponse(status=204)

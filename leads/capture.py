@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
 from accounts.models import Branch, Role, User
+from followups import kept
 from followups import outcome as outcomes
 from followups.models import Outbox, PSFollowup
 from followups.priority import REPEAT_POINTS
@@ -232,7 +233,7 @@ queued AS (
 SELECT facts.may_capture, facts.branch_is_open, facts.replayed,
        facts.open_id, facts.asked_before, facts.earlier_uid AS returning,
        captured.id AS captured_id, captured.fresh, repeated.id AS repeated_id,
-       coalesce(asked_again.cre_id, shown.cre_id) AS cre_id,
+       coalesce(asked_again.cre_id, shown.cre_id) AS cre_id, shown.ps_id,
        coalesce(asked_again.enquiries, shown.enquiries) AS enquiries,
        facts.recent + (repeated.id IS NOT NULL)::int AS recent, {CARD}
   FROM facts
@@ -328,6 +329,7 @@ def _capture(enquiry: Enquiry, actor: User) -> Captured:
         if enquiry.call.closes:
             _close(records.lead, row["captured_id"], enquiry)
             statements += 2  # this one, and the lock
+        kept.touched(records.lead.cre_id, records.lead.ps_id)
         returning = row["returning"] or ""
         return Captured(Outcome.CREATED, records.lead.uid, own=True, returning=returning, statements=statements)
     return replace(_answer(row, actor), statements=statements)
@@ -340,6 +342,7 @@ def _answer(row: dict[str, Any], actor: User) -> Captured:
     if row["replayed"]:
         return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True)
     if row["repeated_id"]:
+        kept.touched(row["cre_id"], row["ps_id"])
         return _known(Outcome.REPEAT, row, actor)
     if row["uid"]:
         return _known(Outcome.DUPLICATE, row, actor)

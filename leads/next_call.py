@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
+from followups import kept
 from followups.buckets import CALLED, OPEN, PENDING, UNTOUCHED, overdue
 from followups.catalogue import CALL_BACK
 from leads.models import LeadChange, LeadMaster, LeadQuerySet
@@ -80,4 +81,5 @@ def _claimed(lead: LeadMaster, actor: User, now: datetime) -> LeadMaster:
         fields += ["cre", "cre_assigned_at", "updated_at", "version", "saved_by", "saved_request_id"]
         LeadChange.objects.create(lead=lead, field="cre", after=actor.name, by=actor, at=now)
     lead.save(update_fields=fields)
+    kept.touched(actor.pk)
     return lead

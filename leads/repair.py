@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from followups import outcome
+from followups import kept, outcome
 from followups.models import CallAttempt
 from leads.models import DuplicateLead, LeadMaster
 
@@ -28,7 +28,8 @@ def repair(uids: Sequence[str]) -> int:
 @transaction.atomic
 def _repair(uids: Sequence[str]) -> int:
     found = LeadMaster.objects.filter(uid__in=uids).order_by("pk")
-    leads = list(found.select_for_update(no_key=True).values_list("pk", flat=True))
+    locked = list(found.select_for_update(no_key=True).values_list("pk", "cre_id", "ps_id"))
+    leads = [pk for pk, _, _ in locked]
     # Statements after the lock: they see what was saved while we waited for it.
     calls = CallAttempt.objects.filter(lead=OuterRef("pk")).order_by().values("lead")
     repeats = DuplicateLead.objects.filter(lead=OuterRef("pk")).order_by().values("lead")
@@ -42,6 +43,7 @@ def _repair(uids: Sequence[str]) -> int:
     for lead in counted:
         outcome.prioritise(lead)
     LeadMaster.objects.bulk_update(counted, ["priority"])
+    kept.touched(*(person for _, *people in locked for person in people))
     return len(leads)
 
 

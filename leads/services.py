@@ -8,6 +8,7 @@ from django.utils import timezone
 from structlog.stdlib import get_logger
 
 from accounts.models import User
+from followups import kept
 from followups.models import Kind, Outbox
 from followups.priority import REPEAT_POINTS
 from leads.capture import Captured, capture
@@ -67,6 +68,7 @@ def tell_owner(*, uid: str, phone: str, remark: str, actor: User) -> LeadMaster 
         Outbox.objects.create(
             kind=Kind.ALERT, lead_id=lead.pk, payload={"repeat": repeat.pk, "by": actor.pk, "remark": remark}
         )
+        kept.touched(lead.cre_id, lead.ps_id)
     log.info("owner told", uid=uid)
     return lead
 

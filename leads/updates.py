@@ -10,6 +10,7 @@ from django.utils import timezone
 from structlog.stdlib import get_logger
 
 from accounts.models import Role, User
+from followups import kept
 from followups import outcome as outcomes
 from followups.buckets import OPEN
 from followups.catalogue import FinalStatus
@@ -49,8 +50,9 @@ def update_lead(uid: str, actor: User, read: Callable[[LeadMaster], LeadTold]) -
             # From here on nobody else changes it: what is saved later was also told later.
             at = timezone.now()
             told = read(lead)
-            phone = told.phone
+            phone, before = told.phone, (lead.cre_id, lead.ps_id)
             _update(lead, told, actor, at)
+            kept.touched(*before, lead.cre_id, lead.ps_id)
     except IntegrityError as error:
         if broken_constraint(error) != ONE_OPEN:
             raise
@@ -176,6 +178,8 @@ def correct_lead(lead: LeadMaster, edited: dict[str, Any], actor: User) -> None:
         edited = {**edited, "cre_assigned_at": assigned_at, "next_call_by": None, "next_call_until": None}
     LeadMaster.objects.filter(pk=lead.pk).update(**edited, version=F("version") + 1, updated_at=at, saved_by=actor)
     LeadChange.objects.bulk_create(changes)
+    new_owner = edited.get("cre")
+    kept.touched(lead.cre_id, lead.ps_id, new_owner and new_owner.pk)
 
 
 def reopen_lead(uid: str, actor: User, *, reason: str, version: int) -> LeadMaster:
@@ -187,8 +191,9 @@ def reopen_lead(uid: str, actor: User, *, reason: str, version: int) -> LeadMast
         with transaction.atomic():
             lead = _locked(uid, actor)
             at = timezone.now()
-            phone = lead.customer_mobile_number
+            phone, before = lead.customer_mobile_number, (lead.cre_id, lead.ps_id)
             _reopen(lead, actor, reason=reason, version=version, at=at)
+            kept.touched(*before, lead.cre_id, lead.ps_id)
     except IntegrityError as error:
         if broken_constraint(error) != ONE_OPEN:
             raise

@@ -1,15 +1,24 @@
 """The CRE's desk in a browser: it keeps itself up to date, disturbs nobody, works by keyboard and on a phone."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from conftest import Cast
 from crm.tests.conftest import OpenPage, look_over
+from followups import kept
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests write to the tables directly, and so tell no desk that it was touched."""
+    monkeypatch.setattr(kept, "KEEP", timedelta(0))
 
 
 def opened(open_page: OpenPage, address: str, **window: object) -> Page:

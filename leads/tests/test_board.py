@@ -612,7 +612,7 @@ def test_a_strange_look_gets_the_whole_list_without_words(cast: Cast, asha: Clie
 
 @given(st.text())
 def test_no_words_about_news_break(seen: str) -> None:
-    Counts(dict.fromkeys(TABS, 1), 0, "x").news(seen)
+    Counts(dict.fromkeys(TABS, 1), 0, "x", timezone.now()).news(seen)
 
 
 # --- What it costs ----------------------------------------------------------------------------------------------

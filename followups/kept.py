@@ -1,0 +1,95 @@
+"""What a desk has shown, kept in Redis for its person: five minutes at most, and not a moment after a write.
+
+A kept value is believed if it was made after the last write that touched a lead of the person (a stamp in Redis, set at
+the commit), and after the last one that came from this very browser. That one stands in a cookie, so that whoever has
+saved never sees the desk as it was before, whatever Redis has lost meanwhile.
+"""
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+from django.core.cache import cache
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+KEEP = timedelta(minutes=5)
+# Seconds by which the clocks of two web servers may differ.
+CLOCKS_DIFFER = 1.0
+COOKIE = "saved"
+
+_touched: ContextVar[bool] = ContextVar("touched", default=False)
+
+
+class Kept:
+    """What is kept for one person, as one request may see it. `made` is when its own reading began."""
+
+    def __init__(self, person: int, request: HttpRequest) -> None:
+        self._person = person
+        self._made = time.time()
+        self._saved = _moment(request.COOKIES.get(COOKIE))
+
+    def look(self, name: str) -> Any:
+        """The value of this name; None where there is none that can be believed."""
+        stamp, key = _stamp(self._person), self._key(name)
+        found = cache.get_many([stamp, key])
+        try:
+            made, until, value = found[key]
+            touched = max(self._saved, float(found.get(stamp) or 0))
+            believed = made > touched + CLOCKS_DIFFER and self._made < until
+        except (KeyError, TypeError, ValueError):
+            # Nothing, or nothing that we would have put there.
+            return None
+        return value if believed else None
+
+    def keep(self, name: str, value: Any, until: datetime) -> None:
+        """Keeps what JSON can hold, until that moment and for KEEP at most."""
+        ends = min(until.timestamp(), self._made + KEEP.total_seconds())
+        if ends > self._made:
+            cache.set(self._key(name), [self._made, ends, value], KEEP.total_seconds())
+
+    def _key(self, name: str) -> str:
+        return f"board:{self._person}:{blake2b(name.encode(), digest_size=12).hexdigest()}"
+
+
+def touched(*people: int | None) -> None:
+    """Says, in the transaction that changes a lead, whose desks show it: what is kept of them ends with the commit."""
+    stamps = [_stamp(person) for person in set(people) if person]
+    if stamps:
+        transaction.on_commit(lambda: _set(stamps), robust=True)
+
+
+def _set(stamps: list[str]) -> None:
+    _touched.set(True)
+    now = time.time()
+    cache.set_many(dict.fromkeys(stamps, now), (KEEP + timedelta(minutes=1)).total_seconds())
+
+
+def _stamp(person: int) -> str:
+    return f"wrote:{person}"
+
+
+def _moment(typed: str | None) -> float:
+    try:
+        return float(typed or 0)
+    except ValueError:
+        return 0
+
+
+class SavedMiddleware:
+    """Tells the browser when something was saved for it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        _touched.set(False)
+        response = self.get_response(request)
+        if _touched.get():
+            response.set_cookie(
+                COOKIE, f"{time.time():.3f}", KEEP, httponly=True, samesite="Lax", secure=request.is_secure()
+            )
+        return response
