@@ -139,7 +139,8 @@ def _rows(user: User, tab: Tab, show: str, now: datetime) -> QuerySet[Any]:
 class Counts(NamedTuple):
     """How many there are of each, MOST at most; `parts` by the name of the part, those of the open tab among them.
 
-    `newest` is the latest assignment, `asked_again` the latest repeat, `arrived` what was given since the last look.
+    `newest` is the latest assignment, `asked_again` the latest repeat, `next_due` when a follow-up becomes due without
+    anybody's doing, `arrived` what was given since the last look.
     """
 
     fresh: int
@@ -150,14 +151,34 @@ class Counts(NamedTuple):
     parts: dict[str, int]
     newest: datetime | None
     asked_again: datetime | None
+    next_due: datetime | None = None
     arrived: int = 0
+
+    def as_json(self) -> list[Any]:
+        moments = [at and at.timestamp() for at in (self.newest, self.asked_again, self.next_due)]
+        return [*self[:5], self.parts, *moments]
+
+    @classmethod
+    def read(cls, kept: Any) -> "Counts | None":
+        """What `as_json` gave, with nothing `arrived`; None for anything else."""
+        try:
+            fresh, today, pending, closed, drives = map(int, kept[:5])
+            parts = {str(name): int(number) for name, number in kept[5].items()}
+            newest, asked_again, next_due = (at and datetime.fromtimestamp(at, UTC) for at in kept[6:])
+            return cls(fresh, today, pending, closed, drives, parts, newest, asked_again, next_due)
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
+            return None
+
+    def until(self, now: datetime) -> datetime:
+        """The moment at which these may be wrong though nobody has written anything."""
+        return min(self.next_due or buckets.day_ends(now), buckets.day_ends(now))
 
     def digest(self, now: datetime) -> str:
         """Stands for what a page shows; `read_digest` gets the newest assignment back out of it.
 
         The proposed call back moves every quarter of an hour, and then "in 40 min" and "2 h late" come true again.
         """
-        stand = repr((self[:-1], suggestion(now, 0)))
+        stand = repr((self[:-2], suggestion(now, 0)))
         return f"{_micros(self.newest)}-{blake2b(stand.encode(), digest_size=6).hexdigest()}"
 
 
@@ -176,11 +197,13 @@ def _micros(at: datetime | None) -> int:
 def counts(user: User, tab: Tab, now: datetime, *, since: datetime | None) -> Counts:
     """One statement, a second one for the parts of FRESH and PENDING. `arrived` was given to the PS after `since`."""
     given = user.followups.filter(closed_at__isnull=True)
+    coming = user.ps_leads.filter(buckets.OPEN, follow_up_at__gte=now)
     found = (
         User.objects.filter(pk=user.pk)
         .values(
             newest=Subquery(given.order_by("-assigned_at", "-id").values("assigned_at")[:1]),
             asked_again=Subquery(_repeats(user, now).values("repeats__created_at")[:1]),
+            next_due=Subquery(coming.order_by("follow_up_at").values("follow_up_at")[:1]),
             arrived=_how_many(given.filter(assigned_at__gt=since or now)),
             fresh=_how_many(_rows(user, FRESH, "", now)),
             today=_how_many(_rows(user, TODAY, "", now)),

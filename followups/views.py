@@ -1,5 +1,7 @@
 """The PS's desk: the leads that are theirs to follow up, and “Got it”."""
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
@@ -13,6 +15,7 @@ from accounts.models import Role
 from followups import acceptance, catalogue, desk
 from followups.answers import way_back
 from followups.buckets import REPEATS_FOR
+from followups.kept import Kept
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
 from followups.uid import search_key
@@ -23,15 +26,18 @@ from followups.uid import search_key
 def ps_dashboard(request: SignedInRequest) -> HttpResponse:
     """The PS's desk, one tab of it. The page asks again now and then, and gets 204 without news."""
     now, seen = timezone.now(), request.GET.get("seen", "")
+    kept = Kept(request.user.pk, request)
     place = desk.Place.read(request.GET, desk.FRESH)
-    since = desk.read_digest(seen)
-    counted = desk.counts(request.user, place.tab, now, since=since)
+    counted = _counts(request, kept, place.tab, now)
     if "tab" not in request.GET and not counted.fresh:
         place = desk.Place(desk.TODAY)
-        counted = desk.counts(request.user, place.tab, now, since=since)
+        counted = _counts(request, kept, place.tab, now)
     digest = counted.digest(now)
     if by_htmx(request) and seen == digest:
         return HttpResponse(status=204)
+    if since := desk.read_digest(seen):
+        counted = desk.counts(request.user, place.tab, now, since=since)
+        digest = counted.digest(now)
     context = {
         "place": place,
         "tabs": desk.tabs(counted, place),
@@ -44,6 +50,16 @@ def ps_dashboard(request: SignedInRequest) -> HttpResponse:
         **_for_cards(f"{reverse('ps_dashboard')}?{place.query}"),
     }
     return render(request, f"followups/{'_ps_desk' if by_htmx(request) else 'ps_dashboard'}.html", context)
+
+
+def _counts(request: SignedInRequest, kept: Kept, tab: desk.Tab, now: datetime) -> desk.Counts:
+    """The numbers of the desk, as they were lately if nothing has touched them since."""
+    name = f"ps?{tab.name}"
+    found = desk.Counts.read(kept.look(name))
+    if found is None:
+        found = desk.counts(request.user, tab, now, since=None)
+        kept.keep(name, found.as_json(), found.until(now))
+    return found
 
 
 def _for_cards(here: str) -> dict[str, object]:

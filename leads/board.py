@@ -177,7 +177,7 @@ class Counts:
             if of.keys() != TABS.keys():
                 return None
             return cls(of, promised, state, datetime.fromtimestamp(until, UTC))
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, OverflowError, TypeError, ValueError):
             return None
 
     def work(self) -> Tab:

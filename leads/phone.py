@@ -1,6 +1,7 @@
 """Telephone numbers: however they are typed, one customer has one spelling. Pure."""
 
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 import phonenumbers
@@ -44,8 +45,9 @@ def normalise(typed: str) -> Phone:
     return Phone(e164) if number.country_code == INDIA or e164 == plain else normalise(e164)
 
 
+@lru_cache(maxsize=10_000)
 def pretty(e164: str) -> str:
-    """For people: +91 98765 43210."""
+    """For people: +91 98765 43210. Remembered, for a list of fifty asks for the same ones again and again."""
     try:
         return phonenumbers.format_number(phonenumbers.parse(e164, None), PhoneNumberFormat.INTERNATIONAL)
     except NumberParseException:

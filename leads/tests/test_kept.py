@@ -223,6 +223,43 @@ def test_the_poll_tells_what_a_write_has_changed(
         assert elsewhere.get(address).status_code == 200
 
 
+@write
+def test_the_ps_sees_at_once_what_was_done_with_a_lead_of_theirs(
+    cast: Cast, prepared: LeadMaster, browsers: Browsers, touches: Callable[..., None]
+) -> None:
+    elsewhere = signed_in(cast.kiran)
+    before = numbers(elsewhere)
+    assert numbers(elsewhere) == before
+    touches(cast, prepared, browsers)
+    after = numbers(elsewhere)
+    forget("board:*")
+    assert after == numbers(elsewhere)
+    if touches in (adds_a_lead, closes_it, hands_it_over, is_called_by_the_ps):
+        assert after != before
+
+
+def test_the_poll_of_a_ps_whose_leads_nobody_touched_asks_for_none_of_them(
+    cast: Cast, prepared: LeadMaster, browsers: Browsers
+) -> None:
+    address = numbers(browsers["kiran"])[-1]
+
+    def ask() -> Any:
+        return browsers["kiran"].get(address, headers={"HX-Request": "true"})
+
+    assert ask().status_code == 204
+    assert statements(ask) == []
+    is_called_by_the_ps(cast, prepared, browsers)
+    assert ask().status_code == 200
+
+
+def numbers(client: Client) -> list[str]:
+    """The counts of a PS's desk as its tabs show them, and the address of its poll."""
+    page = client.get("/ps_dashboard?tab=fresh").text
+    poll = re.search(r'hx-get="([^"]+)"', page)
+    assert poll
+    return [*re.findall(r'ps-count">([^<]+)<', page), poll[1].replace("&amp;", "&")]
+
+
 def test_both_the_former_and_the_new_owner_see_that_a_lead_has_moved(
     cast: Cast, prepared: LeadMaster, browsers: Browsers
 ) -> None:
