@@ -24,6 +24,8 @@ from leads.filters import FilterForm, Filters
 from leads.next_call import in_hand
 from leads.sources import sources
 
+# What is kept of a page.
+PAGE = {"title", "body", "filters", "query"}
 # What a template's indentation leaves in a page, a third of it.
 INDENT = re.compile(r"\n\s+")
 # The browser keeps the last filters of each person who works at it, across sign-outs too.
@@ -38,14 +40,15 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
     if last and not request.GET:
         return redirect(f"{request.path}?{urlencode({**last, 'restored': 'yes'})}")
     kept = Kept(request.user.pk, request)
-    name = f"page?{request.GET.urlencode()}"
+    name = f"page?{urlencode(sorted(request.GET.dict().items()))}"
     page = kept.look(name)
-    if page is None:
+    if not isinstance(page, dict) or page.keys() != PAGE:
         page, until = _page(request, kept)
-        if "page" not in request.GET:
-            # Further pages are seldom looked at twice.
+        if request.GET.dict().items() <= page["query"].items():
+            # Further pages are seldom looked at twice, and of addresses that nobody offers there is no end.
             kept.keep(name, page, until)
-    response = render(request, "leads/board.html", {"title": page["title"], "body": mark_safe(page["body"])})  # noqa: S308 - a template's
+    body = mark_safe(page["body"])  # noqa: S308 - a template has made it
+    response = render(request, "leads/board.html", {"title": page["title"], "body": body})
     if page["filters"] != last:
         response.set_cookie(
             _last_filters(request),
@@ -82,7 +85,8 @@ def _page(request: SignedInRequest, kept: Kept) -> tuple[dict[str, Any], datetim
     }
     body = INDENT.sub("\n", render_to_string("leads/board_body.html", context))
     until = min([counts.until, *(lead.next_call_until for lead in in_their_hands if lead.next_call_until)])
-    return {"title": tab.title, "body": body, "filters": filters.query}, until
+    query = {"tab": tab.key, "restored": "yes", **filters.query}
+    return {"title": tab.title, "body": body, "filters": filters.query, "query": query}, until
 
 
 def _counts(request: SignedInRequest, kept: Kept, filters: Filters, now: datetime) -> Counts:

@@ -339,20 +339,40 @@ def test_a_write_that_is_undone_touches_nothing(cast: Cast, prepared: LeadMaster
     assert kept.COOKIE not in browsers["meera"].cookies
 
 
+@pytest.mark.parametrize(
+    "query", ["tab=pending&x=1", "tab=nonsense", "tab=pending&page=abc", "tab=pending&category=x", "restored=no"]
+)
+def test_addresses_that_nobody_offers_do_not_fill_the_cache(
+    cast: Cast, prepared: LeadMaster, browsers: Browsers, query: str
+) -> None:
+    said(browsers["asha"])
+    kept_before = set(cache.keys("board:*"))  # type: ignore[attr-defined]
+    assert browsers["asha"].get(f"/cre_dashboard?{query}").status_code == 200
+    assert set(cache.keys("board:*")) == kept_before  # type: ignore[attr-defined]
+
+
 def test_nobody_sees_what_is_kept_for_somebody_else(cast: Cast, prepared: LeadMaster, browsers: Browsers) -> None:
     assert prepared.uid in said(browsers["asha"])
     assert prepared.uid not in said(browsers["ravi"])
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", 7, [], [1], [1, 2, 3], {"a": 1}, [9e9, 9e10, None], [9e9, 9e10, {}]])
+FOREVER = [9e9, 9e10]
+NONSENSE = ["", "x", 7, [], [1], [1, 2, 3], {"a": 1}, [*FOREVER, None], [*FOREVER, {}], [*FOREVER, [1] * 9]]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("what", ["board:*", "wrote:*"])
 def test_nonsense_in_the_cache_is_as_good_as_nothing(
-    cast: Cast, prepared: LeadMaster, browsers: Browsers, nonsense: object
+    cast: Cast, prepared: LeadMaster, browsers: Browsers, nonsense: object, what: str
 ) -> None:
-    right = said(browsers["asha"])
-    for key in cache.keys("board:*"):  # type: ignore[attr-defined]
+    right, cards = said(browsers["asha"]), numbers(browsers["kiran"])
+    cache.set_many({f"wrote:{person.pk}": 1.0 for person in (cast.asha, cast.kiran)})
+    keys = cache.keys(what)  # type: ignore[attr-defined]
+    assert keys
+    for key in keys:
         cache.set(key, nonsense)
-    cache.set(f"wrote:{cast.asha.pk}", nonsense)
     assert said(browsers["asha"]) == right
+    assert numbers(browsers["kiran"]) == cards
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "nan", "inf", "-1", "9" * 400])
