@@ -17,8 +17,8 @@ KEEP_SECONDS = 60
 class SignedInBackend(ModelBackend):
     def get_user(self, user_id: int) -> User | None:
         """The active user of a session. Fields that are not kept are fetched when they are first looked at."""
-        kept: list[Any] | None = cache.get(kept_key(user_id))
-        if kept:
+        kept: Any = cache.get(kept_key(user_id))
+        if _is_of(kept, user_id):
             *values, session_hash = kept
             user = User.from_db("default", KEPT_FIELDS, values)
             user.kept_session_hash = session_hash
@@ -29,3 +29,14 @@ class SignedInBackend(ModelBackend):
         values = [getattr(found, field) for field in KEPT_FIELDS]
         cache.set(kept_key(user_id), [*values, found.get_session_auth_hash()], KEEP_SECONDS)
         return found
+
+
+def _is_of(kept: Any, user_id: int) -> bool:
+    """Whether this is what we keep of the person: not if a release with other fields has written it."""
+    return (
+        isinstance(kept, list)
+        and len(kept) == len(KEPT_FIELDS) + 1
+        and kept[0] == user_id
+        and isinstance(kept[-1], str)
+        and bool(kept[-1])
+    )

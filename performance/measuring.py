@@ -20,11 +20,12 @@ _here = _Here()
 class Measured:
     """Begins when it is made; `end()` must be called, and says how many seconds it took."""
 
-    __slots__ = ("_outer", "_started", "_wrappers", "hits", "misses", "seconds", "statements")
+    __slots__ = ("_outer", "_started", "_wrappers", "reads", "seconds", "statements")
 
     def __init__(self) -> None:
         self.statements: list[tuple[Any, float]] = []
-        self.hits = self.misses = 0
+        # Keys that the cache was asked for, and whether it had them.
+        self.reads: list[tuple[Any, bool]] = []
         self.seconds = 0.0
         self._outer = _here.measured
         _here.measured = self
@@ -49,12 +50,17 @@ class Measured:
     def database_seconds(self) -> float:
         return sum(seconds for _, seconds in self.statements)
 
+    @property
+    def hits(self) -> int:
+        return sum(hit for _, hit in self.reads)
 
-def cache_was_read(*, hit: bool) -> None:
+    @property
+    def misses(self) -> int:
+        return len(self.reads) - self.hits
+
+
+def cache_was_read(key: Any, *, hit: bool) -> None:
     """Counted for whatever is measured in this thread."""
     measured = _here.measured
     if measured is not None:
-        if hit:
-            measured.hits += 1
-        else:
-            measured.misses += 1
+        measured.reads.append((key, hit))

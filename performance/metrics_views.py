@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from performance import timings
+from performance.statements import BUDGET
 from performance.timings import BOUNDS, Figures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,9 +39,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse("Send a GET.\n", status=405, content_type=CONTENT_TYPE, headers={"Allow": "GET, HEAD"})
     try:
         found, lost = timings.totals()
+        kinds, caches = timings.totals_of(timings.SQL), timings.totals_of(timings.CACHES)
     except timings.Away:
         return HttpResponse("The counts cannot be read: Redis is away.\n", status=503, content_type=CONTENT_TYPE)
-    return HttpResponse("\n".join([*_lines(found, lost), ""]), content_type=CONTENT_TYPE)
+    return HttpResponse(
+        "\n".join([*_lines(found, lost), *_statements(kinds), *_caches(caches), ""]), content_type=CONTENT_TYPE
+    )
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -65,6 +69,25 @@ def _lines(found: dict[str, Figures], lost: int) -> Iterator[str]:
     yield f"desk_leads_created_total {sum(figures.created for figures in found.values())}"
     yield from _counter("desk_timings_lost_total", "Timings that Redis did not take.")
     yield f"desk_timings_lost_total {lost}"
+
+
+def _statements(kinds: dict[str, Figures]) -> Iterator[str]:
+    """A kind is bounded in number: what a statement does, and to which table."""
+    for metric, what, words in (
+        ("desk_statement_kind_total", "count", "SQL statements, by kind."),
+        ("desk_statement_kind_microseconds_total", "microseconds", "Their time."),
+        ("desk_statement_kind_slow_total", "over", f"Those that took longer than {BUDGET:.0f} ms."),
+    ):
+        yield from _counter(metric, words)
+        for kind, figures in sorted(kinds.items()):
+            yield f'{metric}{{kind="{kind}"}} {getattr(figures, what)}'
+
+
+def _caches(caches: dict[str, Figures]) -> Iterator[str]:
+    yield from _counter("desk_cache_reads_total", "Looks into each cache, by what it had.")
+    for name, figures in sorted(caches.items()):
+        yield f'desk_cache_reads_total{{cache="{name}",found="yes"}} {figures.hits}'
+        yield f'desk_cache_reads_total{{cache="{name}",found="no"}} {figures.misses}'
 
 
 def _histogram(name: str, figures: Figures) -> Iterator[str]:

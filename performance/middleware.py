@@ -56,5 +56,5 @@ def _server_timing(measured: Measured) -> str:
     return (
         f"total;dur={measured.seconds * 1000:.1f}, "
         f'db;dur={measured.database_seconds * 1000:.1f};desc="{statements}", '
-        f'cache;desc="{measured.hits} of {measured.hits + measured.misses} found"'
+        f'cache;desc="{measured.hits} of {len(measured.reads)} found"'
     )

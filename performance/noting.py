@@ -29,6 +29,8 @@ def note(
             outcome,
             created,
             person,
+            measured.statements,
+            measured.reads,
         )
     )
     if measured.seconds * 1000 > operation.budget:

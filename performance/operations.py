@@ -30,10 +30,14 @@ OPERATIONS = {
         Operation("form", "Forms: add a lead, update one", 100),
         Operation("sign_in", "Signing in and out", 1000),
         Operation("admin", "Supervision", 1000),
+        Operation("performance_page", "Performance page", 1000),
         Operation("other", "Other pages", 300),
         Operation("record", "Worker: call attempts recorded", 500, by_worker=True),
         Operation("mail", "Worker: a round of mail", 5000, by_worker=True),
         Operation("other_task", "Worker: other tasks", 300_000, by_worker=True),
+        # How long work has waited rather than how long it takes: from the save's commit to its end.
+        Operation("record_delay", "Call attempt: from save to recorded", 5000, by_worker=True),
+        Operation("mail_delay", "Mail: from save to the mail server", 10_000, by_worker=True),
     )
 }
 OTHER, OTHER_TASK = OPERATIONS["other"], OPERATIONS["other_task"]
@@ -72,9 +76,11 @@ _ADDRESSES = {
     ("login", SAVE): "sign_in",
     ("logout", SAVE): "sign_in",
     ("password", SAVE): "sign_in",
+    ("performance_metrics", READ): "performance_page",
 }
-# Asked by programs all day long: their times would hide what people wait for.
-UNTIMED = {"healthz", "readyz", "metrics"}
+# Asked by programs all day long, or by a page that refreshes itself: their times would hide what people wait for.
+# A live test takes as long as it is asked to.
+UNTIMED = {"healthz", "readyz", "metrics", "performance_part", "live_test"}
 _TASKS = {"followups.tasks.record_waiting": "record", "followups.tasks.mail_waiting": "mail"}
 
 

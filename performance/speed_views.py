@@ -2,30 +2,22 @@
 
 import statistics
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.access import SignedInRequest
 from accounts.models import Role, User
 from performance import timings
 from performance.operations import OPERATIONS
+from performance.reports import ReportForm, TooSoon, report
 from performance.timings import Figures, Own
-
-# One answer in twenty may be late, one in fifty may fail, before the desk is called slow or in trouble.
-LATE_SHARE, FAILED_SHARE = 0.05, 0.02
-
-
-@dataclass
-class Verdict:
-    """What to say of the last five minutes; `kind` chooses the colour."""
-
-    kind: str
-    words: str
-    detail: str
+from performance.verdict import AWAY, Verdict, judged
 
 
 @dataclass
@@ -40,38 +32,55 @@ class Line:
     late: int
 
 
-@require_safe
+class Reading(NamedTuple):
+    """The desk's speed and one's own, at this moment."""
+
+    verdict: Verdict
+    lines: list[Line]
+    found: dict[str, Figures]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def my_speed(request: SignedInRequest) -> HttpResponse:
+    reading = _read(request.user)
+    if request.method != "POST":
+        return _page(request, reading, ReportForm())
+    form = ReportForm(request.POST)
+    if not form.is_valid():
+        return _page(request, reading, form, 422)
     try:
-        verdict = judged(timings.figures("minutes"))
-        lines = summed_up(timings.own(request.user.pk))
-    except timings.Away:
-        verdict = Verdict(
-            "unknown",
-            "The desk cannot say at the moment.",
-            "The timings are kept in Redis, which does not answer. Leads are saved all the same.",
+        report(
+            request.user,
+            form.cleaned_data["words"],
+            verdict=f"{reading.verdict.words} {reading.verdict.detail}",
+            own=[_line_in_words(line) for line in reading.lines],
+            desk=_desk_in_words(reading.found),
         )
-        lines = []
-    report = told(request.user, verdict, lines)
-    context = {"verdict": verdict, "lines": lines, "report": report, "mail_address": _mail_address(report)}
-    return render(request, "performance/my_speed.html", context)
+    except TooSoon:
+        form.add_error("words", "You sent a report less than a minute ago. Send this one in a minute.")
+        return _page(request, reading, form, 429)
+    messages.success(request, "Thank you. Your report is with the supervisors, and the figures with it.")
+    return redirect("my_speed")
 
 
-def judged(found: dict[str, Figures]) -> Verdict:
-    """Of all that people asked for; the workers' rounds are nobody's wait."""
-    asked = [figures for name, figures in found.items() if name in OPERATIONS and not OPERATIONS[name].by_worker]
-    count, failed = sum(one.count for one in asked), sum(one.failed for one in asked)
-    late = sum(one.over for one in asked)
-    if not count:
-        return Verdict("fast", "The desk is quiet.", "Nobody has asked it for anything in the last five minutes.")
-    detail = (
-        f"{count - late:,} of {count:,} answers in the last five minutes came within their budget; {failed:,} failed."
-    )
-    if failed > FAILED_SHARE * count:
-        return Verdict("bad", "The desk is in trouble.", detail)
-    if late > LATE_SHARE * count:
-        return Verdict("bad", "The desk is slow right now.", detail)
-    return Verdict("fast", "The desk is fast right now.", detail)
+def _read(person: User) -> Reading:
+    try:
+        found = timings.figures("minutes")
+        return Reading(judged(found), summed_up(timings.own(person.pk)), found)
+    except timings.Away:
+        return Reading(AWAY, [], {})
+
+
+def _page(request: SignedInRequest, reading: Reading, form: ReportForm, status: int = 200) -> HttpResponse:
+    told_as = told(request.user, reading.verdict, reading.lines)
+    context = {
+        "verdict": reading.verdict,
+        "lines": reading.lines,
+        "report": told_as,
+        "mail_address": _mail_address(told_as),
+        "form": form,
+    }
+    return render(request, "performance/my_speed.html", context, status=status)
 
 
 def summed_up(own: list[Own]) -> list[Line]:
@@ -92,13 +101,26 @@ def told(user: User, verdict: Verdict, lines: list[Line]) -> str:
         [
             f"{user.name} ({user.username}), {timezone.localtime():%d %b %Y, %H:%M}",
             f"{verdict.words} {verdict.detail}",
-            *(
-                f"{line.words}: {_times(line.count)}, typically {line.typical:.0f} ms, slowest {line.slowest:.0f} ms, "
-                f"budget {line.budget:.0f} ms, late {line.late}"
-                for line in lines
-            ),
+            *map(_line_in_words, lines),
         ]
     )
+
+
+def _line_in_words(line: Line) -> str:
+    return (
+        f"{line.words}: {_times(line.count)}, typically {line.typical:.0f} ms, slowest {line.slowest:.0f} ms, "
+        f"budget {line.budget:.0f} ms, late {line.late}"
+    )
+
+
+def _desk_in_words(found: dict[str, Figures]) -> list[str]:
+    """What everybody's answers took, by operation, in the order of the table of operations."""
+    return [
+        f"{operation.words}: {_times(figures.count)}, p50 {figures.p50:.0f} ms, p95 {figures.p95:.0f} ms, "
+        f"budget {operation.budget:.0f} ms, late {figures.over}, failed {figures.failed}"
+        for operation in OPERATIONS.values()
+        if (figures := found.get(operation.name)) and figures.count
+    ]
 
 
 def _times(count: int) -> str:

@@ -2,9 +2,15 @@
 
 from celery import shared_task
 
-from performance import maintenance
+from performance import carrying, maintenance
 
 
 @shared_task
 def maintain(name: str) -> None:
     maintenance.run(maintenance.JOBS[name])
+
+
+# An index of a big table takes as long as it takes.
+@shared_task(soft_time_limit=24 * 60 * 60, time_limit=25 * 60 * 60)
+def optimize() -> None:
+    carrying.look()

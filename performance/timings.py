@@ -11,10 +11,10 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from redis import Redis
@@ -22,6 +22,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from structlog.stdlib import get_logger
 
+from performance import statements as sql_statements
+from performance.cache_names import kept_of
 from performance.operations import Operation
 
 log = get_logger(__name__)
@@ -31,12 +33,14 @@ STEP = 2**0.25
 BOUNDS = [0.25 * STEP**number for number in range(73)]  # to 65 seconds; the last bucket has no end
 PREFIX = "desk:timings"
 TOTALS = f"{PREFIX}:totals"  # since Redis was emptied, for Prometheus
+# Counted apart from the operations, in hashes of their own: kinds of SQL statements, and looks into each cache.
+SQL, CACHES = ":sql", ":caches"
 FINE, COARSE = 60, 600  # seconds in a slot
 KEPT = {FINE: 2 * 3600, COARSE: 26 * 3600}
 OWN_KEPT = 50
 OWN_SECONDS = 24 * 3600
 FLUSH_SECONDS = 1.0
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.25  # of the writing thread, and of the two pages that show figures
 PAUSE_SECONDS = 5.0  # after Redis has failed us
 MOST_WAITING = 20_000
 
@@ -54,6 +58,9 @@ class Timing(NamedTuple):
     outcome: str
     created: bool = False
     person: int | None = None
+    # Each statement with its seconds, each key that the cache was asked for: the writing thread sorts them by kind.
+    sql: Sequence[tuple[Any, float]] = ()
+    reads: Sequence[tuple[Any, bool]] = ()
 
 
 class Away(Exception):
@@ -116,12 +123,12 @@ def _write(batch: list[Timing]) -> None:
     for timing in batch:
         if timing.person is not None:
             own.setdefault(timing.person, []).append(_own_entry(timing))
-    with _asking() as redis, redis.pipeline(transaction=False) as pipeline:
+    with asking() as redis, redis.pipeline(transaction=False) as pipeline:
         for key, counts in _by_slot(batch).items():
             for name, count in counts.items():
                 if count:
                     pipeline.hincrby(key, name, count)
-            if key != TOTALS:
+            if not key.startswith(TOTALS):
                 pipeline.expire(key, KEPT[int(key.split(":")[2])])
         if lost:
             pipeline.hincrby(TOTALS, "lost", lost)
@@ -135,36 +142,60 @@ def _write(batch: list[Timing]) -> None:
 
 
 def _by_slot(batch: list[Timing]) -> dict[str, Counter[str]]:
-    """What the hashes in Redis grow by."""
-    minutes: dict[int, Counter[str]] = {}
+    """What the hashes in Redis grow by. A name there is what was counted, and a bucket's number or a word."""
+    minutes: dict[tuple[int, str], dict[str, Figures]] = {}
     for timing in batch:
-        counter = minutes.setdefault(int(timing.at // FINE), Counter())
-        for name, count in _counts(timing):
-            counter[name] += count
-    slots: dict[str, Counter[str]] = {TOTALS: Counter()}
-    for minute, counter in minutes.items():
-        slots[_slot(FINE, minute)] = counter
-        slots.setdefault(_slot(COARSE, minute * FINE // COARSE), Counter()).update(counter)
-        slots[TOTALS].update(counter)
+        minute = int(timing.at // FINE)
+        _count_operation(minutes.setdefault((minute, ""), {}), timing)
+        if timing.sql:
+            _count_sql(minutes.setdefault((minute, SQL), {}), timing.sql)
+        if timing.reads:
+            _count_reads(minutes.setdefault((minute, CACHES), {}), timing.reads)
+    slots: dict[str, Counter[str]] = {}
+    for (minute, family), found in minutes.items():
+        counter = Counter({f"{name} {what}": count for name, of in found.items() for what, count in of.told()})
+        slots[_slot(FINE, minute, family)] = counter
+        for key in (_slot(COARSE, minute * FINE // COARSE, family), TOTALS + family):
+            slots.setdefault(key, Counter()).update(counter)
     return slots
 
 
-def _counts(timing: Timing) -> Iterator[tuple[str, int]]:
-    """What a timing adds to each slot. A name is the operation, and what is counted: a bucket's number, or a word."""
-    name, milliseconds = timing.operation.name, timing.seconds * 1000
-    yield f"{name} {bisect.bisect_left(BOUNDS, milliseconds)}", 1
-    yield f"{name} {timing.outcome}", 1
-    yield f"{name} over", int(milliseconds > timing.operation.budget)
-    yield f"{name} created", int(timing.created)
-    yield f"{name} microseconds", round(milliseconds * 1000)
-    yield f"{name} statements", timing.statements
-    yield f"{name} database", round(timing.database_seconds * 1_000_000)
-    yield f"{name} hits", timing.hits
-    yield f"{name} misses", timing.misses
+def _of(into: "dict[str, Figures]", name: str) -> "Figures":
+    found = into.get(name)
+    if found is None:
+        found = into[name] = Figures()
+    return found
 
 
-def _slot(seconds: int, number: int) -> str:
-    return f"{PREFIX}:{seconds}:{number}"
+def _count_operation(into: "dict[str, Figures]", timing: Timing) -> None:
+    of = _of(into, timing.operation.name)
+    of.took(timing.seconds, timing.operation.budget)
+    of.add(timing.outcome, 1)
+    of.created += timing.created
+    of.statements += timing.statements
+    of.database += round(timing.database_seconds * 1_000_000)
+    of.hits += timing.hits
+    of.misses += timing.misses
+
+
+def _count_sql(into: "dict[str, Figures]", sql: Sequence[tuple[Any, float]]) -> None:
+    for text, seconds in sql:
+        _of(into, sql_statements.kind_of(text)).took(seconds, sql_statements.BUDGET)
+
+
+def _count_reads(into: "dict[str, Figures]", reads: Sequence[tuple[Any, bool]]) -> None:
+    for key, hit in reads:
+        kept = kept_of(str(key))
+        if kept is not None:
+            of = _of(into, kept.name)
+            if hit:
+                of.hits += 1
+            else:
+                of.misses += 1
+
+
+def _slot(seconds: int, number: int, family: str = "") -> str:
+    return f"{PREFIX}:{seconds}:{number}{family}"
 
 
 def _own_key(person: int) -> str:
@@ -193,7 +224,7 @@ def _redis(url: str) -> "Redis":
 
 
 @contextmanager
-def _asking() -> Iterator["Redis"]:
+def asking() -> Iterator["Redis"]:
     """Raises Away for whatever goes wrong inside, and at once for a while after that: one time-out in five seconds."""
     global _pause_until
     if time.monotonic() < _pause_until:
@@ -204,6 +235,9 @@ def _asking() -> Iterator["Redis"]:
         _pause_until = time.monotonic() + PAUSE_SECONDS
         log.warning("timings: Redis is away", reason=type(error).__name__)
         raise Away from error
+
+
+_asking = asking
 
 
 def try_again() -> None:
@@ -243,7 +277,7 @@ WINDOWS = {
 
 @dataclass
 class Figures:
-    """What became of one operation in a window; times in milliseconds."""
+    """What became of one operation, or kind of statement, in a window; times in milliseconds."""
 
     buckets: Counter[int] = field(default_factory=Counter)
     ok: int = 0
@@ -277,6 +311,18 @@ class Figures:
     def p99(self) -> float | None:
         return quantile(self.buckets, 0.99)
 
+    def took(self, seconds: float, budget: float) -> None:
+        milliseconds = seconds * 1000
+        self.buckets[bisect.bisect_left(BOUNDS, milliseconds)] += 1
+        self.microseconds += round(milliseconds * 1000)
+        if milliseconds > budget:
+            self.over += 1
+
+    def told(self) -> Iterator[tuple[str, int]]:
+        """What `add` takes back."""
+        yield from ((str(number), count) for number, count in self.buckets.items())
+        yield from ((what, getattr(self, what)) for what in _WORDS)
+
     def add(self, what: str, count: int) -> None:
         if what.isdigit():
             self.buckets[int(what)] += count
@@ -301,11 +347,21 @@ def quantile(buckets: Counter[int], share: float) -> float | None:
     return None
 
 
-def figures(window: str) -> dict[str, Figures]:
+def figures(window: str, family: str = "") -> dict[str, Figures]:
     """By operation, what happened in one of WINDOWS. Raises Away."""
     _, seconds, slots = WINDOWS[window]
     now = int(time.time() // seconds)
-    return _gathered(_hashes([_slot(seconds, now - back) for back in range(slots)]))
+    return _gathered(_hashes([_slot(seconds, now - back, family) for back in range(slots)]))
+
+
+def statements(window: str) -> dict[str, Figures]:
+    """By kind of SQL statement, how many there were and how long they took. Raises Away."""
+    return figures(window, SQL)
+
+
+def reads(window: str) -> dict[str, Figures]:
+    """By cache, `hits` and `misses`; nothing else of its figures is filled. Raises Away."""
+    return figures(window, CACHES)
 
 
 def history(slots: int = 36) -> list[tuple[int, dict[str, Figures]]]:
@@ -320,6 +376,11 @@ def totals() -> tuple[dict[str, Figures], int]:
     """All that was ever counted, and how many timings Redis did not take. Raises Away."""
     found = _hashes([TOTALS])
     return _gathered(found), int(found[0].get("lost", 0))
+
+
+def totals_of(family: str) -> dict[str, Figures]:
+    """All that was ever counted of SQL or CACHES. Raises Away."""
+    return _gathered(_hashes([TOTALS + family]))
 
 
 def leads_per_minute(slots: int = 5) -> float:
@@ -337,13 +398,13 @@ class Own(NamedTuple):
 
 def own(person: int) -> list[Own]:
     """A person's last timings, newest first. Raises Away."""
-    with _asking() as redis:
+    with asking() as redis:
         rows = [str(row).split(" ") for row in redis.lrange(_own_key(person), 0, OWN_KEPT - 1)]
         return [Own(float(at), operation, float(milliseconds)) for at, operation, milliseconds in rows]
 
 
 def _hashes(keys: list[str]) -> list[dict[str, str]]:
-    with _asking() as redis, redis.pipeline(transaction=False) as pipeline:
+    with asking() as redis, redis.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hgetall(key)
         found = pipeline.execute()
@@ -356,7 +417,7 @@ def _gathered(hashes: Iterable[dict[str, str]]) -> dict[str, Figures]:
     gathered: dict[str, Figures] = {}
     for found in hashes:
         for name, count in found.items():
-            operation, _, what = name.partition(" ")
-            if what:
-                gathered.setdefault(operation, Figures()).add(what, int(count))
+            of, _, what = name.rpartition(" ")
+            if of:
+                gathered.setdefault(of, Figures()).add(what, int(count))
     return gathered

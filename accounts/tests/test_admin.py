@@ -62,6 +62,7 @@ def test_the_admin_knows_our_tables_and_no_groups() -> None:
         "leads.DuplicateLead",
         "leads.LeadMaster",
         "leads.Source",
+        "performance.SpeedReport",
     }
 
 

@@ -178,7 +178,13 @@ PAGES = {
     "ravi": ["/cre_dashboard"],
     "head": ["/branch_head_dashboard"],
     "reception": ["/rec_dashboard"],
-    "meera": ["/update_lead/{given}", "/lead/{closed}", "/lead/{closed}/reopen"],
+    "meera": [
+        "/update_lead/{given}",
+        "/lead/{closed}",
+        "/lead/{closed}/reopen",
+        "/performance_metrics",
+        "/performance_metrics?window=day",
+    ],
 }
 
 

@@ -39,6 +39,7 @@ class _Client:
     def __init__(self, port: int) -> None:
         self._port = port
         self._received = bytearray()
+        self.waits = False
         self.asked_at = 0.0
         self.connect()
 
@@ -48,6 +49,7 @@ class _Client:
 
     def ask(self, request: bytes) -> None:
         self._received.clear()
+        self.waits = True
         self.asked_at = time.perf_counter()
         self.socket.sendall(request)
 
@@ -142,9 +144,12 @@ class _Crowd:
         try:
             answer = client.hear()
         except ConnectionError:
-            self._sample.refuse("the server hung up")
             self._selector.unregister(client.socket)
             client.socket.close()
+            if not client.waits:
+                # It has asked its last, and the server does not keep idle connections for long.
+                return False
+            self._sample.refuse("the server hung up")
             client.connect()
             self._listen_to(client)
         else:
@@ -153,6 +158,7 @@ class _Crowd:
             self._sample.milliseconds.append(round((time.perf_counter() - client.asked_at) * 1000, 3))
             if not self._right(answer):
                 self._sample.refuse(f"{answer.status}: {answer.body[:200]!r}")
+        client.waits = False
         self._waiting -= 1
         return True
 

@@ -1,5 +1,6 @@
 """What is measured: for each operation how to ask, what a right answer is, and with how many clients."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -9,13 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
+from django.urls import Resolver404, resolve
+
 from performance.benchmark.former import INDEXED, PLAIN
 from performance.benchmark.load import Answer
 from performance.benchmark.prepare import Facts
 
 TOKEN = "b" * 32
 NO_LIMIT = 10**9
-DESK, STOCK, BARE, SINGLE = "desk", "stock", "bare", "single"
+MANY_CLIENTS = 16
+DASHBOARD = "/cre_dashboard?tab=pending"
+PERFORMANCE_PAGE = "/performance_metrics"
+# Who is asked: the desk as deployed, stock Django, the desk's middleware over empty views, and the desk with a number
+# of web processes.
+DESK, STOCK, BARE = "desk", "stock", "bare"
+BY_PROCESSES = {"desk-1": 1, "desk-2": 2, "desk-4": 4}
 OURS, THEIRS = 0, 1
 
 
@@ -40,12 +49,18 @@ DESKS = (
     "update",
     "next_call",
     "dashboard",
+    "dashboard_cold",
     "dashboard_typical",
     "dashboard_deep",
     "phone_search",
     "ps_dashboard",
+    "performance_page",
 )
-RAW, ONE_PROCESS, RECORDED, MAILED = "raw_insert", "capture_one_process", "recorded", "mailed"
+RAW = "raw_insert"
+ONE_WEB = "capture_1_web"
+CAPTURE_BY = {server: f"capture_{number}_web" for server, number in BY_PROCESSES.items()}
+DRAINED = RECORDED, RECORDED_BY_TWO, MAILED = "recorded", "recorded_by_two", "mailed"
+DELAYS = RECORD_DELAY, MAIL_DELAY = "record_delay", "mail_delay"
 
 
 def request(
@@ -73,6 +88,13 @@ def request(
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
+def _has_page() -> bool:
+    """Whether this desk has the performance page."""
+    with contextlib.suppress(Resolver404):
+        return bool(resolve(PERFORMANCE_PAGE))
+    return False
+
+
 def _status(*wanted: int) -> Callable[[Answer], bool]:
     return lambda answer: answer.status in wanted
 
@@ -80,10 +102,14 @@ def _status(*wanted: int) -> Callable[[Answer], bool]:
 class Asker:
     """Requests about one size's database."""
 
-    def __init__(self, facts: Facts, chance: random.Random, phones: Iterator[str]) -> None:
+    def __init__(
+        self, facts: Facts, chance: random.Random, phones: Iterator[str], forget_desk: Callable[[], None]
+    ) -> None:
+        """`forget_desk` drops what is kept of the first desk."""
         self._facts = facts
         self._chance = chance
         self._phones = phones
+        self._forget_desk = forget_desk
         self._capturers = itertools.cycle(facts.capturers)
         self._callers = itertools.cycle(facts.callers or facts.desks)
         self._updates = deque(facts.updates)
@@ -119,15 +145,24 @@ class Asker:
             Operation("capture_32", DESK, self.capture, created, clients=32),
             Operation("empty_page", *page(STOCK, "/empty_page", desk, THEIRS), ok),
             Operation("our_empty_page", *page(BARE, "/empty_page", desk), ok),
-            Operation("dashboard", *page(DESK, "/cre_dashboard?tab=pending", desk), ok),
-            Operation("dashboard_typical", *page(DESK, "/cre_dashboard?tab=pending", typical), ok),
+            Operation("dashboard", *page(DESK, DASHBOARD, desk), ok),
+            Operation("dashboard_cold", DESK, self.dashboard_cold, ok),
+            Operation("dashboard_typical", *page(DESK, DASHBOARD, typical), ok),
             Operation("dashboard_deep", *page(DESK, lost, desk), ok),
             Operation("phone_search", DESK, self.search, _status(200, 302)),
             Operation("ps_dashboard", *page(DESK, "/ps_dashboard?tab=pending", facts.ps), ok),
+            *(
+                [Operation("performance_page", *page(DESK, PERFORMANCE_PAGE, facts.supervisor), ok)]
+                if _has_page()
+                else []
+            ),
             Operation("next_call", DESK, self.next_call, self.claimed, most=max(1, len(facts.callers))),
             Operation("former_dashboard_indexed", *page(STOCK, f"/former/{INDEXED}/dashboard", desk, THEIRS), ok),
             Operation("former_dashboard", *page(STOCK, f"/former/{PLAIN}/dashboard", desk, THEIRS), ok),
-            Operation(ONE_PROCESS, SINGLE, self.capture, created, clients=8),
+            *(
+                Operation(name, server, self.capture, created, clients=MANY_CLIENTS)
+                for server, name in CAPTURE_BY.items()
+            ),
         ]
 
     # --- What is typed ------------------------------------------------------------------------------------------
@@ -186,6 +221,11 @@ class Asker:
     def search(self) -> bytes:
         path = "/search?" + urlencode({"q": self._chance.choice(self._facts.own_phones)})
         return request("GET", path, self._facts.sessions[self._facts.desks[0]][OURS])
+
+    def dashboard_cold(self) -> bytes:
+        """What is kept is dropped before the clock runs."""
+        self._forget_desk()
+        return request("GET", DASHBOARD, self._facts.sessions[self._facts.desks[0]][OURS])
 
     def next_call(self) -> bytes:
         return request("POST", "/next_call", self._facts.sessions[next(self._callers)][OURS])

@@ -1,6 +1,7 @@
-"""Fills one of the benchmark's databases: `python -m performance.benchmark.prepare LEADS [--static]`.
+"""Prepares one of the benchmark's databases, in a process of its own.
 
-Prints as JSON what a client has to know.
+`python -m performance.benchmark.prepare fill LEADS` fills an empty one and prints in how many seconds;
+`… facts LEADS [--static]` prints as JSON what a client has to know of a filled one, with sessions made for it.
 """
 
 import contextlib
@@ -25,9 +26,10 @@ class Facts:
     """Of one size: sessions by username (the desk's, stock Django's), and rows to ask about."""
 
     leads: int
-    load_seconds: float
     sessions: dict[str, tuple[str, str]]
     desks: list[str]
+    first_desk: int  # the key of its row
+    supervisor: str
     capturers: list[str]
     ps: str
     sellers: list[tuple[str, str, str]]  # username, name, branch
@@ -41,22 +43,31 @@ class Facts:
     postgresql: str
 
 
-def main(leads: int, static: bool) -> None:
+def main(step: str, leads: int, static: bool) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
     django.setup()
     from django.core.management import call_command
 
     if static:
         call_command("collectstatic", interactive=False, verbosity=0)
+    # A kept database may be older than the last migration.
     call_command("migrate", interactive=False, verbosity=0)
+    said = _fill(leads) if step == "fill" else asdict(_facts(leads))
+    print(json.dumps(said))  # noqa: T201 - the command reads it
+
+
+def _fill(leads: int) -> float:
+    """The seconds that load_leads took; the former way's tables are filled from the desk's."""
+    from django.core.management import call_command
+
     began = time.monotonic()
     call_command("load_leads", count=leads, verbosity=0, stdout=sys.stderr)
-    facts = _facts(leads, time.monotonic() - began)
+    took = time.monotonic() - began
     _fill_former()
-    print(json.dumps(asdict(facts)))  # noqa: T201 - the command reads it
+    return took
 
 
-def _facts(leads: int, load_seconds: float) -> Facts:
+def _facts(leads: int) -> Facts:
     # The models are there only after django.setup().
     from django.db import connection
     from django.db.models import Count, Q
@@ -65,6 +76,8 @@ def _facts(leads: int, load_seconds: float) -> Facts:
     from followups import buckets
     from leads.models import LeadMaster
 
+    if (found := LeadMaster.objects.count()) != leads:
+        raise SystemExit(f"{connection.settings_dict['NAME']} holds {found:,} leads and not {leads:,}.")
     pending = Count("cre_leads", filter=Q(cre_leads__final_status="Pending"))
     cres = list(User.objects.filter(role=Role.CRE).annotate(open_leads=pending).order_by("-open_leads", "pk"))
     desks, capturers = cres[:DESKS], cres[-CAPTURERS:]
@@ -77,12 +90,14 @@ def _facts(leads: int, load_seconds: float) -> Facts:
     fresh = LeadMaster.objects.filter(buckets.FRESH, cre__in=desks)
     updates = list(fresh.order_by("id").values_list("uid", "version", "cre__username")[:UPDATES])
     phones = LeadMaster.objects.values_list("customer_mobile_number", flat=True)
-    people = [*desks, *capturers, ps]
+    supervisor = User.objects.filter(role=Role.SUPERVISOR, is_active=True).order_by("pk")[0]
+    people = [*desks, *capturers, ps, supervisor]
     return Facts(
         leads=leads,
-        load_seconds=load_seconds,
         sessions={person.username: (_session(person, ours=True), _session(person, ours=False)) for person in people},
         desks=[person.username for person in desks],
+        first_desk=desks[0].pk,
+        supervisor=supervisor.username,
         capturers=[person.username for person in capturers],
         ps=ps.username,
         sellers=list(
@@ -167,4 +182,4 @@ def _fill_former() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), "--static" in sys.argv)
+    main(sys.argv[1], int(sys.argv[2]), "--static" in sys.argv)

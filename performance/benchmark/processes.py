@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -55,13 +56,7 @@ class Processes:
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_WITHIN
         for _, process in self._running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
-                process.wait()
-            # Whatever it had started and not ended itself.
-            _signal(process, signal.SIGKILL)
+            _ended(process, max(0.1, deadline - time.monotonic()))
 
     def start(
         self, name: str, arguments: Sequence[str], variables: Mapping[str, str], *, port: int = 0
@@ -92,6 +87,19 @@ class Processes:
         config = Path(settings.BASE_DIR) / "deploy" / "gunicorn.conf.py"
         self.start(name, ["-m", "gunicorn", "--config", str(config), application], own, port=port)
         return port
+
+    def deployed(self, name: str, variables: Mapping[str, str]) -> None:
+        """Starts one of the Procfile's own: worker or beat."""
+        lines = (Path(settings.BASE_DIR) / "Procfile").read_text().splitlines()
+        command = dict(line.split(":", 1) for line in lines if ":" in line)[name]
+        self.start(name, ["-m", *shlex.split(command)], variables)
+
+    def stop(self, name: str) -> None:
+        """Ends the process of this name, and whatever it has started."""
+        [process] = [process for known, process in self._running if known == name]
+        _signal(process, signal.SIGTERM)
+        _ended(process, STOP_WITHIN)
+        self._running.remove((name, process))
 
     def wait(self) -> None:
         """Until everything that was started listens. Raises Failed where one has ended instead."""
@@ -138,3 +146,11 @@ def _die_with_parent() -> None:
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def _ended(process: "subprocess.Popen[bytes]", within: float) -> None:
+    """Waits for one that was told to end, and kills it and what it has left behind."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within)
+    _signal(process, signal.SIGKILL)
+    process.wait()

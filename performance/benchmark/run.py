@@ -1,4 +1,4 @@
-"""One run: databases filled, servers started, rounds measured, and everything taken away again."""
+"""One run: databases filled, measured, and everything taken away again."""
 
 import itertools
 import json
@@ -7,22 +7,20 @@ import platform
 import random
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from statistics import median_low
 from typing import Any
 
 import django
 import psycopg
+import redis
 from django.conf import settings
 
 from performance.benchmark import databases, former, operations
-from performance.benchmark.load import Sample, press
+from performance.benchmark.measure import Desk, Measuring, Tell, Wanted
 from performance.benchmark.operations import Asker, Operation
 from performance.benchmark.prepare import Facts
 from performance.benchmark.processes import Processes, free_port
@@ -30,77 +28,44 @@ from performance.benchmark.report import Results
 
 # A load of a million takes minutes; more than this for each thousand leads is a machine to be looked at.
 LOAD_LIMIT, LOAD_LIMIT_PER_LEAD = 300.0, 0.005
-COUNTED = 5
-WARM_CLIENTS, WARM_REQUESTS, WARM_SECONDS = 8, 80, 1.0
-# What the server ran for clients besides BEGIN and COMMIT, without its own look-ups for foreign keys.
-STATEMENTS = """
-    SELECT queryid, sum(calls)::int FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
-     WHERE datname = current_database() AND query NOT IN ('BEGIN', 'COMMIT')
-       AND query NOT LIKE '%FOR KEY SHARE OF x%' AND query NOT LIKE '%pg_stat_statements%'
-     GROUP BY queryid
-"""
+PREPARE = "performance.benchmark.prepare"
 SERVER_SETTINGS = ("server_version", "shared_buffers", "fsync", "synchronous_commit", "max_connections", "jit")
 
-Tell = Callable[[str], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command was asked for. `only` are names of operations, with * for any end; empty is all."""
-
-    sizes: list[int]
-    rounds: int
-    seconds: float
-    minutes: float = 60.0
-    only: tuple[str, ...] = ()
-    keep: bool = False
-    command: str = ""
-
-    def wants(self, name: str) -> bool:
-        return not self.only or any(fnmatchcase(name, pattern) for pattern in self.only)
-
-
-@dataclass(slots=True)
-class Desk:
-    """One size: its database, its servers' ports, and what is asked of them."""
-
-    leads: int
-    database: str
-    variables: dict[str, str]
-    facts: Facts
-    connection: psycopg.Connection[Any]
-    ports: dict[str, int] = field(default_factory=dict)
-    operations: list[Operation] = field(default_factory=list)
+def fill(wanted: Wanted, tell: Tell) -> None:
+    """Only fills the databases and keeps them for later runs. Raises NotOurs or Failed."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory, databases.redis_database() as cache:
+        for leads in wanted.sizes:
+            took = _filled(leads, wanted, cache, Path(directory), tell)
+            tell(f"{databases.name_for(leads)} holds {leads:,} leads, loaded in {took:.0f} s.")
 
 
 def benchmark(wanted: Wanted, tell: Tell) -> Results:
-    """Raises NotOurs or Failed; whatever happens, nothing that it made is left (but databases with `keep`)."""
+    """Raises NotOurs or Failed; whatever happens, nothing that it made is left (but filled databases with `keep`)."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         phones = _new_phones()
-        names = [databases.name_for(leads) for leads in wanted.sizes]
-        caches = [stack.enter_context(databases.redis_database()) for _ in names]
-        for name in names:
-            databases.create(name)
-            if not wanted.keep:
-                stack.callback(databases.drop, name)
+        caches = [stack.enter_context(databases.redis_database()) for _ in wanted.sizes]
+        results = Results(_machine(wanted), wanted.sizes)
+        names = []
+        for leads, cache in zip(wanted.sizes, caches, strict=True):
+            took = _filled(leads, wanted, cache, directory, tell)
+            results.load_per_second[leads] = round(leads / took, 1)
+            name = databases.name_for(leads)
+            names.append(databases.copy(name) if wanted.keep else name)
+            stack.callback(databases.drop, names[-1])
         processes = stack.enter_context(Processes(directory))
         sink = free_port()
         processes.start("sink", ["-m", "performance.benchmark.sink", str(sink)], {}, port=sink)
-        results = Results(_machine(wanted), wanted.sizes)
         desks: list[Desk] = []
         for leads, name, cache in zip(wanted.sizes, names, caches, strict=True):
-            tell(f"Filling {name} with {leads:,} leads …")
             variables = _variables(name, cache, sink, directory)
-            facts = _filled(processes, leads, variables, static=not desks)
+            facts = _facts(processes, leads, variables, static=not desks)
             connection = stack.enter_context(psycopg.connect(databases.conninfo(name), autocommit=True))
-            desk = Desk(leads, name, variables, facts, connection)
-            results.load_per_second[leads] = round(leads / facts.load_seconds, 1)
-            desks.append(desk)
+            desks.append(Desk(leads, name, variables, facts, connection))
         for desk in desks:
-            desk.operations = _asked(desk, phones, wanted)
-            _serve(processes, desk, largest=desk is desks[-1])
-        processes.wait()
+            kept = stack.enter_context(redis.Redis.from_url(desk.variables["REDIS_URL"]))
+            desk.operations = _asked(desk, phones, wanted, partial(_forget_desk, kept, desk.facts.first_desk))
         Measuring(processes, desks, results, wanted, tell).run()
         results.facts["load_after"] = _load()
         for desk in desks:
@@ -121,39 +86,48 @@ def _variables(database: str, cache: str, sink: int, directory: Path) -> dict[st
     }
 
 
-def _filled(processes: Processes, leads: int, variables: dict[str, str], *, static: bool) -> Facts:
-    arguments = [str(leads), *(["--static"] if static else [])]
+def _filled(leads: int, wanted: Wanted, cache: str, directory: Path, tell: Tell) -> float:
+    """The database of this size holds its leads, and in how many seconds load_leads loaded them."""
+    name = databases.name_for(leads)
+    if wanted.reuse and (took := databases.filled_in(name, leads)) is not None:
+        return took
+    tell(f"Filling {name} with {leads:,} leads …")
+    databases.create(name)
+    try:
+        with Processes(directory) as processes:
+            variables = {**_variables(name, cache, 0, directory), "STATEMENT_TIMEOUT": "0"}
+            limit = LOAD_LIMIT + leads * LOAD_LIMIT_PER_LEAD
+            printed = processes.module(f"fill-{leads}", PREPARE, "fill", str(leads), variables=variables, limit=limit)
+    except BaseException:
+        databases.drop(name)
+        raise
+    took = float(printed.splitlines()[-1])
+    databases.note_filled(name, leads, took)
+    return took
+
+
+def _facts(processes: Processes, leads: int, variables: dict[str, str], *, static: bool) -> Facts:
+    arguments = ["facts", str(leads), *(["--static"] if static else [])]
     variables = {**variables, "STATEMENT_TIMEOUT": "0"}
-    limit = LOAD_LIMIT + leads * LOAD_LIMIT_PER_LEAD
-    module = "performance.benchmark.prepare"
-    printed = processes.module(f"prepare-{leads}", module, *arguments, variables=variables, limit=limit)
+    printed = processes.module(f"facts-{leads}", PREPARE, *arguments, variables=variables, limit=LOAD_LIMIT)
     return Facts(**json.loads(printed.splitlines()[-1]))
 
 
-def _serve(processes: Processes, desk: Desk, *, largest: bool) -> None:
-    """Starts the servers that are asked anything."""
-    applications = {
-        operations.DESK: "crm.wsgi",
-        operations.STOCK: "performance.benchmark.stock_wsgi",
-        operations.BARE: "performance.benchmark.bare_wsgi",
-        **({operations.SINGLE: "crm.wsgi"} if largest else {}),
-    }
-    asked = {operation.server for operation in desk.operations}
-    for server in [server for server in applications if server in asked]:
-        alone = {"WEB_CONCURRENCY": "1"} if server == operations.SINGLE else {}
-        variables = {**desk.variables, **alone}
-        desk.ports[server] = processes.server(f"{server}-{desk.leads}", applications[server], variables)
-    desk.operations = [operation for operation in desk.operations if operation.server in desk.ports]
-
-
-def _asked(desk: Desk, phones: Iterator[str], wanted: Wanted) -> list[Operation]:
-    offered = Asker(desk.facts, random.Random(desk.leads), phones).operations()  # noqa: S311 - a load, not a secret
-    drained = wanted.wants(operations.RECORDED)
+def _asked(desk: Desk, phones: Iterator[str], wanted: Wanted, forget: Callable[[], None]) -> list[Operation]:
+    chance = random.Random(desk.leads)  # noqa: S311 - a load, not a secret
+    # What workers do is compared with what one web process leaves for them.
+    needed = wanted.wants_any([*operations.DRAINED, *operations.DELAYS])
     return [
         operation
-        for operation in offered
-        if wanted.wants(operation.name) or (operation.name == operations.ONE_PROCESS and drained)
+        for operation in Asker(desk.facts, chance, phones, forget).operations()
+        if wanted.wants(operation.name) or (needed and operation.name == operations.ONE_WEB)
     ]
+
+
+def _forget_desk(kept: redis.Redis, person: int) -> None:
+    """Drops what is kept of a CRE's desk, as any write that touches one of their leads makes it worthless."""
+    if keys := list(kept.scan_iter(f"desk:1:board:{person}:*", count=1000)):
+        kept.delete(*keys)
 
 
 def _new_phones() -> Iterator[str]:
@@ -169,127 +143,6 @@ def _rows(desk: Desk) -> dict[str, int]:
         row = desk.connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - our own names
         counted[table] = row[0] if row else 0
     return counted
-
-
-# --- Measuring --------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Measuring:
-    """The rounds: in each, every operation at every size, those that are compared next to one another."""
-
-    processes: Processes
-    desks: list[Desk]
-    results: Results
-    wanted: Wanted
-    tell: Tell
-
-    def run(self) -> None:
-        until = time.monotonic() + self.wanted.minutes * 60
-        for desk in self.desks:
-            for operation in desk.operations:
-                self._warm_up(desk, operation)
-        for number in range(1, self.wanted.rounds + 1):
-            self.tell(f"Round {number} of {self.wanted.rounds} …")
-            self._round()
-            if time.monotonic() > until and number < self.wanted.rounds:
-                self.tell(f"Stopped after {number} rounds: --minutes are over.")
-                self.results.facts["rounds"] = number
-                break
-
-    def _warm_up(self, desk: Desk, operation: Operation) -> None:
-        """Every web process has seen it, and its statements are counted."""
-        most = min(operation.most, WARM_REQUESTS)
-        seconds = min(WARM_SECONDS, self.wanted.seconds)
-        port = desk.ports[operation.server]
-        # A kept connection stays with one web process: several reach them all. But an update's answer belongs to the
-        # question before it.
-        clients = 1 if operation.name == "update" else min(WARM_CLIENTS, most)
-        press(port, operation.ask, operation.right, clients=clients, seconds=seconds, most=most)
-        if desk is self.desks[-1]:
-            self._count(desk, operation)
-        self._release(desk, operation)
-
-    def _count(self, desk: Desk, operation: Operation) -> None:
-        if not desk.facts.counts_statements:
-            self._count_by_log(desk, operation)
-            return
-        counted, before = [], _executed(desk)
-        for _ in range(min(operation.most, COUNTED)):
-            press(desk.ports[operation.server], operation.ask, operation.right, clients=1, seconds=1, most=1)
-            after = _executed(desk)
-            # Somebody else's statements may push one of ours out of the server's list: it counts from 0 again then.
-            more = [number - before.get(query, 0) for query, number in after.items()]
-            counted.append(sum(number for number in more if number > 0))
-            before = after
-        # The median is of a warm request: now and then one fills a cache again.
-        self.results.statements[operation.name] = median_low(counted)
-
-    def _count_by_log(self, desk: Desk, operation: Operation) -> None:
-        """Without pg_stat_statements: what the desk says of a capture in its own log."""
-        if operation.name == "capture":
-            said = self.processes.last_words(f"{operation.server}-{desk.leads}").splitlines()
-            counted = [json.loads(line)["statements"] for line in said if '"lead captured"' in line and line[0] == "{"]
-            self.results.statements.update({operation.name: counted[-1]} if counted else {})
-
-    def _round(self) -> None:
-        if self.wanted.wants(operations.RAW):
-            for desk in self.desks:
-                self.results.of(operations.RAW, desk.leads).rounds.append(_raw(desk, self.wanted.seconds))
-        names = list(dict.fromkeys(operation.name for operation in self.desks[-1].operations))
-        for name in names:
-            for desk in self.desks:
-                for operation in desk.operations:
-                    if operation.name == name:
-                        self._measure(desk, operation)
-        if self.wanted.wants(operations.RECORDED):
-            self._drain(self.desks[-1])
-
-    def _measure(self, desk: Desk, operation: Operation) -> None:
-        sample = press(
-            desk.ports[operation.server],
-            operation.ask,
-            operation.right,
-            clients=operation.clients,
-            seconds=self.wanted.seconds,
-            most=operation.most,
-        )
-        self.results.of(operation.name, desk.leads).rounds.append(sample)
-        self._release(desk, operation)
-
-    def _release(self, desk: Desk, operation: Operation) -> None:
-        if operation.name == "next_call":
-            desk.connection.execute(
-                "UPDATE lead_master SET next_call_by_id = NULL, next_call_until = NULL"
-                " WHERE next_call_by_id IS NOT NULL"
-            )
-
-    def _drain(self, desk: Desk) -> None:
-        """What the captures have left in the outbox, recorded and mailed by one process."""
-        module, seconds = "performance.benchmark.drain", self.wanted.seconds
-        printed = self.processes.module("drain", module, str(seconds), variables=desk.variables, limit=300)
-        for name, (done, took) in json.loads(printed.splitlines()[-1]).items():
-            if done:
-                self.results.of(name, desk.leads).rates.append(round(done / took, 1))
-
-
-def _executed(desk: Desk) -> dict[int, int]:
-    return dict(desk.connection.execute(STATEMENTS.encode()).fetchall())
-
-
-def _raw(desk: Desk, seconds: float) -> Sample:
-    """The floor under any save: psycopg, one prepared statement, one commit, no Django."""
-    sample = Sample()
-    connection = desk.connection
-    connection.execute("CREATE TABLE IF NOT EXISTS benchmark_raw (id bigint GENERATED ALWAYS AS IDENTITY, phone text)")
-    began = now = time.perf_counter()
-    while now - began < seconds:
-        connection.execute("INSERT INTO benchmark_raw (phone) VALUES (%s)", ["+918800000000"], prepare=True)
-        after = time.perf_counter()
-        sample.milliseconds.append(round((after - now) * 1000, 3))
-        now = after
-    sample.seconds = now - began
-    return sample
 
 
 # --- What it was measured on ------------------------------------------------------------------------------------

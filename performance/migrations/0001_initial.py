@@ -21,12 +21,15 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=20)),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("rounds", models.PositiveSmallIntegerField()),
+                ("rounds", models.SmallIntegerField()),
                 ("result", models.JSONField()),
                 (
                     "asked_by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -87,6 +90,26 @@ class Migration(migrations.Migration):
                         name="performance_optimization_ended",
                     ),
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SpeedReport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("words", models.CharField(blank=True, max_length=500)),
+                ("verdict", models.CharField(max_length=300)),
+                ("own", models.JSONField(default=list)),
+                ("desk", models.JSONField(default=list)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "performance_speed_report",
             },
         ),
     ]

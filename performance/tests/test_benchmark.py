@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from django.db import connection
 
 from performance.benchmark import databases
 from performance.benchmark.figures import Series, quantile, ratio
-from performance.benchmark.load import Sample, parsed
+from performance.benchmark.load import Sample, parsed, press
 from performance.benchmark.processes import Failed, Processes
 
 ROOT = Path(settings.BASE_DIR)
@@ -32,12 +35,15 @@ RATIOS = {
     "capture_vs_former",
     "capture_vs_former_indexed",
     "recorder_vs_capture",
+    "dashboard_cold_vs_empty_page",
+    "capture_throughput_2_processes_vs_1",
+    "recorder_2_processes_vs_1",
 }
 SMALL = {"leads": [300], "rounds": 1, "seconds": 0.05}
 # What the ratios need, and the operations that go their own way.
 NEEDED = (
-    "raw_insert,empty_post,empty_post_8,empty_page,capture,capture_8,duplicate_check,update,next_call,dashboard,"
-    "former,former_indexed,recorded"
+    "raw_insert,empty_post,empty_post_8,empty_page,capture,capture_8,capture_2_web,duplicate_check,update,next_call,"
+    "dashboard,dashboard_cold,former,former_indexed,recorded,record_delay"
 )
 
 
@@ -57,7 +63,7 @@ def children_of(process: int) -> list[int]:
     """The processes of a benchmark that this one has started and that still run."""
     asked = ["ps", "-o", "pid=,args=", "--ppid", str(process)]
     listed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
-    return [int(line.split()[0]) for line in listed if "performance.benchmark" in line or "gunicorn" in line]
+    return [int(line.split()[0]) for line in listed if re.search(r"performance\.benchmark|gunicorn|celery", line)]
 
 
 def test_a_whole_run_says_everything_and_leaves_nothing(
@@ -73,8 +79,11 @@ def test_a_whole_run_says_everything_and_leaves_nothing(
     assert {"commit", "settings", "workers", "cpus"} <= set(said)
     assert said["statements"]["capture"] == 1
     assert said["statements"]["former"] >= 7
+    assert said["statements"]["dashboard"] < said["statements"]["dashboard_cold"]
+    delays = {one["operation"]: one["milliseconds"] for one in said["measured"] if one["operation"].endswith("_delay")}
+    assert {name: len(rounds[0]) for name, rounds in delays.items()} == {"record_delay": 5, "mail_delay": 5}
     assert all(one["milliseconds"] or one["per_second"] for one in said["measured"])
-    assert "capture / the former way" in table.read_text()
+    assert re.search(r"^\| capture / the former way \| .* \| ≤ 0.015 \| (yes|\*\*no\*\*) \|$", table.read_text(), re.M)
     assert of_the_benchmark(server) == []
     assert children_of(os.getpid()) == []
 
@@ -101,6 +110,35 @@ def test_a_database_that_another_run_uses_is_left_alone(server: Any) -> None:
     finally:
         databases.drop(name)
     assert of_the_benchmark(server) == []
+
+
+def test_a_filled_database_is_kept_as_it_was_filled(server: Any) -> None:
+    """Runs that take it measure in a copy, which goes; it is neither filled again nor written to."""
+    name, size = databases.name_for(304), {**SMALL, "leads": [304]}
+    try:
+        call_command("benchmark", **size, fill_only=True)
+        filled = server.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
+        call_command("benchmark", **size, reuse=True, only="capture")
+        assert of_the_benchmark(server) == [name]
+        assert server.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone() == filled
+        with psycopg.connect(databases.conninfo(name)) as kept:
+            assert kept.execute("SELECT count(*) FROM lead_master").fetchone() == (304,)
+    finally:
+        databases.drop(name)
+
+
+def test_a_database_that_was_not_filled_to_the_end_is_not_taken(server: Any) -> None:
+    name = databases.name_for(305)
+    databases.create(name)
+    try:
+        with pytest.raises(CommandError, match="not filled with 305 leads to the end"):
+            call_command("benchmark", **{**SMALL, "leads": [305]}, reuse=True)
+        databases.note_filled(name, 1305, 1.0)
+        with pytest.raises(databases.NotOurs, match="not filled with 305 leads"):
+            databases.filled_in(name, 305)
+    finally:
+        databases.drop(name)
+    assert databases.filled_in(name, 305) is None
 
 
 def test_ended_half_way_it_leaves_nothing(server: Any) -> None:
@@ -170,3 +208,28 @@ def test_a_quantile_is_one_of_the_values() -> None:
 )
 def test_an_answer_counts_once_it_is_whole(received: bytes, whole: bool) -> None:
     assert (parsed(bytearray(received)) is not None) == whole
+
+
+def test_a_server_that_ends_idle_connections_does_nothing_wrong() -> None:
+    """gunicorn does so after two seconds, while another client still waits for a long answer."""
+    second = threading.Event()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+    def serve(one: socket.socket) -> None:
+        with one:
+            one.recv(1000)
+            if second.is_set():
+                time.sleep(0.2)
+            second.set()
+            one.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            for _ in range(2):
+                threading.Thread(target=serve, args=[listening.accept()[0]]).start()
+
+        threading.Thread(target=accept).start()
+        port = listening.getsockname()[1]
+        sample = press(port, lambda: b"GET", lambda answer: True, clients=2, seconds=0.1, most=2)
+    assert (len(sample.milliseconds), sample.wrong) == (2, 0)

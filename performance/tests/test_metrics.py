@@ -15,7 +15,7 @@ from performance import timings
 from performance.tests.conftest import Impostor
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z_]+"(,[a-z]+="[^"]+")?\})? [0-9.e+-]+')
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z_ ]+"(,[a-z]+="[^"]+")?\})? [0-9.e+-]+')
 
 
 def ask(client: Client, token: str = TOKEN, method: str = "get") -> Any:
@@ -59,6 +59,8 @@ def test_the_counts_are_those_of_all_that_was_done(client: Client, cast: Cast, q
     assert 'desk_answers_total{operation="capture",outcome="refused"} 2' in lines
     assert "desk_leads_created_total 1" in lines
     assert "desk_timings_lost_total 0" in lines
+    assert 'desk_statement_kind_total{kind="capture"} 3' in lines
+    assert 'desk_cache_reads_total{cache="sessions",found="yes"} 3' in lines
     below = [int(line.split()[-1]) for line in lines if line.startswith("desk_operation_seconds_bucket")]
     assert below == sorted(below)
     for line in lines:

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
 from performance import timings
+from performance.models import SpeedReport
 from performance.operations import OPERATIONS
 from performance.tests.conftest import Impostor
 from performance.timings import Timing
@@ -85,7 +89,79 @@ def test_who_has_done_nothing_yet_is_told_what_to_do(client: Client, cast: Cast,
     assert "Nothing of yours was timed" in shown(client, cast.reception)
 
 
-def test_the_report_goes_to_the_active_supervisors_with_the_figures(client: Client, cast: Cast, quiet: None) -> None:
+# --- Report a problem -----------------------------------------------------------------------------------------------
+def report(client: Client, person: User, words: str = "Searching for a number.") -> Any:
+    client.force_login(person)
+    return client.post("/my_speed", {"words": words})
+
+
+def test_a_report_takes_the_figures_along_and_is_thanked_for(client: Client, cast: Cast, quiet: None) -> None:
+    timed("search", 4, cast.asha, times=19)
+    timed("search", 400, cast.asha)
+    timed("capture", 4, cast.ravi)
+    assert report(client, cast.asha).status_code == 302
+    assert "Your report is with the supervisors" in shown(client, cast.asha)
+    kept = SpeedReport.objects.get()
+    assert (kept.by, kept.words) == (cast.asha, "Searching for a number.")
+    assert kept.verdict.startswith("The desk is fast right now. 20 of 21 answers")
+    assert kept.own == ["Search: 20 times, typically 4 ms, slowest 400 ms, budget 150 ms, late 1"]
+    assert [line.split(":")[0] for line in kept.desk] == ["Saving a lead", "Search"]
+    assert "late 1, failed 0" in kept.desk[1]
+
+
+def test_a_report_needs_no_words(client: Client, cast: Cast, quiet: None) -> None:
+    assert report(client, cast.kiran, "").status_code == 302
+    assert SpeedReport.objects.get().words == ""
+
+
+def test_a_double_click_reports_once(client: Client, cast: Cast, quiet: None) -> None:
+    for _ in range(3):
+        assert report(client, cast.asha).status_code == 302
+    assert report(client, cast.ravi).status_code == 302
+    assert SpeedReport.objects.count() == 2
+
+
+def test_who_has_more_to_say_keeps_the_words_until_a_minute_has_passed(client: Client, cast: Cast, quiet: None) -> None:
+    report(client, cast.asha)
+    soon = report(client, cast.asha, "And now the dashboard too.")
+    assert soon.status_code == 429
+    assert "less than a minute ago" in soon.text
+    assert "And now the dashboard too.</textarea>" in soon.text
+    SpeedReport.objects.update(at=timezone.now() - timedelta(seconds=61))
+    assert report(client, cast.asha, "And now the dashboard too.").status_code == 302
+    assert SpeedReport.objects.count() == 2
+
+
+def test_a_report_that_is_too_long_keeps_what_was_typed(client: Client, cast: Cast, quiet: None) -> None:
+    long = report(client, cast.asha, "x" * 501)
+    assert long.status_code == 422
+    assert "Write at most 500 characters." in long.text
+    assert "x" * 501 in long.text
+    assert not SpeedReport.objects.exists()
+
+
+def test_a_report_can_be_sent_while_the_figures_cannot_be_read(
+    client: Client, cast: Cast, impostor: Callable[[bytes | None], Impostor]
+) -> None:
+    impostor(None)
+    assert report(client, cast.asha).status_code == 302
+    kept = SpeedReport.objects.get()
+    assert (kept.own, kept.desk) == ([], [])
+    assert "cannot say" in kept.verdict
+
+
+def test_only_who_is_signed_in_reports_and_only_from_the_form(cast: Cast, quiet: None) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post("/my_speed", {"words": "x"}).status_code in (302, 403)
+    strict.force_login(cast.asha)
+    assert strict.post("/my_speed", {"words": "x"}).status_code == 403
+    assert strict.delete("/my_speed").status_code in (403, 405)
+    assert not SpeedReport.objects.exists()
+
+
+def test_a_mail_with_the_figures_can_be_written_to_the_active_supervisors_too(
+    client: Client, cast: Cast, quiet: None
+) -> None:
     timed("capture", 4, cast.asha)
     page = shown(client, cast.asha)
     assert 'href="mailto:meera@example.com?subject=The%20lead%20desk%20is%20slow&amp;body=' in page

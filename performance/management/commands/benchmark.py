@@ -14,9 +14,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from performance.benchmark.databases import NotOurs
+from performance.benchmark.measure import Wanted
 from performance.benchmark.processes import Failed
 from performance.benchmark.report import Results
-from performance.benchmark.run import Wanted, benchmark
+from performance.benchmark.run import benchmark, fill
 
 FEWEST, MOST = 200, 10_000_000
 
@@ -36,7 +37,13 @@ class Command(BaseCommand):
         parser.add_argument("--only", default="", help="Names of operations, as in the table: capture*,empty_post.")
         parser.add_argument("--json", type=Path, help="Writes everything there, raw samples included.")
         parser.add_argument("--markdown", type=Path, help="Writes the tables there.")
-        parser.add_argument("--keep", action="store_true", help="Leaves the databases; the next run drops them.")
+        parser.add_argument(
+            "--keep",
+            action="store_true",
+            help="Keeps the filled databases and measures in copies. A run without --reuse drops and fills them anew.",
+        )
+        parser.add_argument("--reuse", action="store_true", help="Takes the databases that were kept, and keeps them.")
+        parser.add_argument("--fill-only", action="store_true", help="Fills and keeps databases; measures nothing.")
 
     def handle(self, **options: Any) -> None:
         if not 1 <= options["rounds"] <= 1000 or not 0 < options["seconds"] <= 600:
@@ -47,7 +54,8 @@ class Command(BaseCommand):
             seconds=options["seconds"],
             minutes=options["minutes"],
             only=tuple(name.strip() for name in options["only"].split(",") if name.strip()),
-            keep=options["keep"],
+            keep=options["keep"] or options["reuse"] or options["fill_only"],
+            reuse=options["reuse"],
             command=shlex.join(["manage.py", *sys.argv[1:]]),
         )
         for path in (options["json"], options["markdown"]):
@@ -55,11 +63,15 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no directory {path.resolve().parent}.")
         try:
             with _stopped_in_order():
-                results = benchmark(wanted, lambda words: self.stderr.write(words))
+                if options["fill_only"]:
+                    fill(wanted, self.stderr.write)
+                    return
+                results = benchmark(wanted, self.stderr.write)
         except (NotOurs, Failed) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            raise CommandError("Stopped; what it had made is gone.") from None
+            kept = ", but for databases that were filled to the end" if wanted.keep else ""
+            raise CommandError(f"Stopped; what it had made is gone{kept}.") from None
         self._say(results, options)
 
     def _say(self, results: Results, options: dict[str, Any]) -> None:
@@ -74,7 +86,7 @@ class Command(BaseCommand):
         self.stdout.write("\n".join([*facts["former_sql"], *facts["former_indexes"], ""]))
         self.stdout.write(markdown)
         for name, words in results.wrong().items():
-            self.stderr.write(f"Wrong answers of {name}, so it has no ratios: {'; '.join(words)}")
+            self.stderr.write(f"Wrong answers of {name}, so it has no ratios: {words}")
 
 
 def _sizes(typed: str) -> list[int]:

@@ -1,0 +1,65 @@
+"""What the desk keeps in Redis through Django's cache, by the beginnings of its keys: the one list of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`seconds` is how long an entry lives at most. Who clears it loses time and nothing else."""
+
+    name: str
+    words: str
+    prefixes: tuple[str, ...]
+    holds: str
+    stale: str
+    seconds: int
+
+
+# No entry lives longer, whatever it was given: what a lost drop can do has an end.
+MOST_SECONDS = 600
+
+KEPT = (
+    Kept(
+        "sessions",
+        "Sessions",
+        ("django.contrib.sessions.cached_db",),
+        "Who is signed in with which browser. Each session is in the database too, so clearing signs nobody out.",
+        "Not at all; ten minutes, if Redis was away when a session ended.",
+        MOST_SECONDS,
+    ),
+    Kept(
+        "people",
+        "Signed-in people",
+        ("signed-in:",),
+        "Name, role and branch of everybody who is working. Never a password.",
+        "Not at all; a minute, if Redis was away when the person was changed.",
+        60,
+    ),
+    Kept(
+        "dashboards",
+        "Dashboards",
+        ("board:", "ps_desk:"),
+        "Counts and first pages of the CREs’ and PSs’ dashboards.",
+        "Not at all for who has saved; five minutes for others, if Redis was away at the save.",
+        300,
+    ),
+    Kept(
+        "top_five",
+        "Top five",
+        ("most-won:",),
+        "Who has won the most, on the pages of figures.",
+        "Five minutes.",
+        300,
+    ),
+)
+# These are no copies of anything: to clear them would not make them anew. When a lead was last saved (without it an old
+# dashboard would be believed), when a worker was last seen, that the mail server is away.
+MARKS = ("wrote:", "worker seen", "mail server away")
+
+
+def kept_of(key: str) -> Kept | None:
+    """Where a key belongs; None for a mark."""
+    for kept in KEPT:
+        if key.startswith(kept.prefixes):
+            return kept
+    return None

@@ -1,0 +1,60 @@
+"""The address at which a supervisor clears a cache."""
+
+import time
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from structlog.stdlib import get_logger
+
+from accounts.access import SignedInRequest, by_htmx, json_post
+from accounts.models import Role
+from followups.answers import since
+from performance import caches, timings
+
+log = get_logger(__name__)
+PAGE = "/performance_metrics#caches"
+UNKNOWN = "There is no such cache: choose one of the list, or all of them."
+AWAY = "Redis does not answer, so what it keeps was not cleared, or not all of it. Try again in some seconds."
+
+
+@json_post(Role.SUPERVISOR)
+def clear_cache(request: SignedInRequest) -> HttpResponse:
+    """Clears one cache or all: 422 for a name that is none, 503 where Redis is away."""
+    started = time.perf_counter()
+    name = request.POST.get("cache", "")
+    try:
+        cleared = caches.clear(name)
+    except KeyError:
+        return _answer(request, started, 422, success=False, message=UNKNOWN, errors={"cache": UNKNOWN})
+    except timings.Away:
+        log.warning("cache not cleared: Redis is away", cache=name, by=request.user.pk)
+        return _answer(request, started, 503, success=False, message=AWAY)
+    log.info("cache cleared", cache=name, by=request.user.pk, cleared=cleared)
+    return _answer(request, started, 200, success=True, message=_told(name, cleared), cleared=cleared)
+
+
+def _told(name: str, cleared: dict[str, int]) -> str:
+    number = sum(cleared.values())
+    entries = "one entry" if number == 1 else f"{number:,} entries"
+    what = "all caches" if name == caches.ALL else f"“{caches.WORDS[name]}”"
+    more = (
+        ""
+        if cleared.keys().isdisjoint(one.name for one in caches.PROCESS)
+        else " Other processes follow within a minute."
+    )
+    return f"Cleared {what}: {entries}. Nobody was signed out.{more}"
+
+
+def _answer(request: SignedInRequest, started: float, status: int, **answer: Any) -> HttpResponse:
+    """In the caller's manner: a part of the page, the whole page once more, or JSON."""
+    if by_htmx(request):
+        if status == 503:
+            return render(request, "trouble.html", {"message": answer["message"], "status": status}, status=status)
+        context = {"caches": caches.overview(), "caches_said": answer["message"], "caches_ok": answer["success"]}
+        return render(request, "performance/_caches.html", context, status=status)
+    if "text/html" in request.headers.get("Accept", ""):
+        messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
+        return HttpResponseRedirect(PAGE, status=303)
+    return JsonResponse({**answer, "execution_time": since(started)}, status=status)

@@ -1,0 +1,222 @@
+"""Carries out a request to put the database in order, step by step, and writes down how each went.
+
+One at a time: who works holds an advisory lock, on a connection of its own, as long as PostgreSQL is at it.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from logging import INFO, WARNING
+from typing import Any
+
+from django.db import DatabaseError, Error, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+from structlog.stdlib import get_logger
+
+from performance import database, optimizing
+from performance.database import INVALID, LOOSE, VALID
+from performance.models import Optimization
+from performance.optimizing import ANALYZE, DONE, FAILED, NOT_NEEDED, NOT_TRIED, RUNNING, WAITING, Step
+from performance.reading import reason, sentence
+
+log = get_logger(__name__)
+
+LOCK = "SELECT pg_try_advisory_lock(1684370283, 1)"  # "desk" in bytes
+# Building beside others means waiting for them, and nobody waits for that; a constraint takes the whole table.
+LOCK_TIMEOUT, BRIEF_LOCK_TIMEOUT = "5min", "2s"
+HEARTBEAT_SECONDS = 2
+# Whoever has not been seen for so long may be dead; the lock knows.
+SILENT = timedelta(seconds=6)
+ENDED = "The worker ended before it was done."
+CHANGED = "The database has changed since this was asked for, so nothing was done. Look at what there is to do now."
+UNUSABLE = "PostgreSQL did not refuse, but the index cannot be used."
+
+
+def look() -> None:
+    """Takes the waiting request, if there is one; notices one whose worker has died."""
+    job = optimizing.unfinished()
+    if job is None or (job.seen_at and timezone.now() - job.seen_at < SILENT):
+        return
+    with _own_connection() as own:
+        with own.cursor() as cursor:
+            cursor.execute(LOCK)
+            if cursor.fetchone() != (True,):
+                return
+        # Only now is it certain that nobody else is at it.
+        job.refresh_from_db()
+        if job.state == Optimization.State.RUNNING:
+            _lost(job)
+        elif job.state == Optimization.State.WAITING:
+            _carry_out(job, own)
+
+
+@contextmanager
+def _own_connection() -> Iterator[BaseDatabaseWrapper]:
+    """Without a limit of time: an index of a big table takes as long as it takes."""
+    own = connection.copy()
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', '0', false)")
+        yield own
+    finally:
+        own.close()
+
+
+def _carry_out(job: Optimization, own: BaseDatabaseWrapper) -> None:
+    job.state, job.started_at, job.seen_at = Optimization.State.RUNNING, timezone.now(), timezone.now()
+    job.save(update_fields=["state", "started_at", "seen_at"])
+    log.info("optimization", job=str(job.pk), by=job.asked_by_id, cause=job.cause, state="running")
+    with _seen(job):
+        for step in job.steps:
+            _try(job, step, own)
+    failed = sum(step["state"] == FAILED for step in job.steps)
+    _end(job, f"{failed} of {len(job.steps)} steps failed." if failed else f"All done: {_steps(job)}.")
+
+
+def _steps(job: Optimization) -> str:
+    return "1 step" if len(job.steps) == 1 else f"{len(job.steps)} steps"
+
+
+@contextmanager
+def _seen(job: Optimization) -> Iterator[None]:
+    """Says now and then that somebody is at it, while this thread waits for PostgreSQL."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_SECONDS):
+            try:
+                Optimization.objects.filter(pk=job.pk).update(seen_at=timezone.now())
+            except Error:
+                # The next beat takes a new one.
+                connection.close()
+        connection.close()
+
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join()
+
+
+def _try(job: Optimization, step: dict[str, Any], own: BaseDatabaseWrapper) -> None:
+    """Does one step and notes how it went; the next ones are tried all the same, unless they build on this one."""
+    failed_before = {other["index"] for other in job.steps if other["state"] == FAILED}
+    if own.connection.closed:
+        # The lock went with it.
+        _note(job, step, NOT_TRIED, error="The connection to PostgreSQL was lost.")
+        return
+    if step["index"] and step["index"] in failed_before:
+        _note(job, step, NOT_TRIED, error="It builds on a step that failed.")
+        return
+    _note(job, step, RUNNING)
+    started = time.perf_counter()
+    try:
+        state, error = _do(Step.of(step), own)
+    except optimizing.Unreadable as unread:
+        state, error = FAILED, str(unread)
+    except Error as trouble:
+        state, error = FAILED, _reason(trouble)
+    step["seconds"] = round(time.perf_counter() - started, 3)
+    _note(job, step, state, error)
+
+
+def _note(job: Optimization, step: dict[str, Any], state: str, error: str = "") -> None:
+    step["state"], step["error"] = state, error
+    # A long step may have outlived it.
+    connection.close_if_unusable_or_obsolete()
+    job.seen_at = timezone.now()
+    job.save(update_fields=["steps", "seen_at"])
+    if state != RUNNING:
+        about = {"kind": step["kind"], "table": step["table"], "index": step["index"], "error": error}
+        log.info("optimization step", job=str(job.pk), state=state, seconds=step["seconds"], **about)
+
+
+def _do(step: Step, own: BaseDatabaseWrapper) -> tuple[str, str]:
+    """What became of it. Only what the plan of this moment wants is done, whatever the request says."""
+    if step.kind == ANALYZE:
+        warned = _execute(step, own)
+        return (FAILED, warned) if warned else (DONE, "")
+    before = database.report()
+    if step.sql not in {wanted.sql for wanted in optimizing.plan(before)}:
+        return (NOT_NEEDED, "") if _stands(step, before) else (FAILED, CHANGED)
+    try:
+        _execute(step, own)
+    except DatabaseError as trouble:
+        return FAILED, " ".join([_reason(trouble), *_left(step, before)])
+    return (DONE, "") if _stands(step, database.report()) else (FAILED, UNUSABLE)
+
+
+def _stands(step: Step, found: database.Report) -> bool:
+    """Whether what the step is for is there and valid."""
+    state = next((index.state for index in found.indexes if index.name == step.index), "")
+    return state == VALID or (state == LOOSE and not step.sql.startswith("ALTER TABLE"))
+
+
+def _execute(step: Step, own: BaseDatabaseWrapper) -> str:
+    """Returns what PostgreSQL warned of: it says of a table that may not be analyzed that it was skipped."""
+    warned: list[str] = []
+
+    def note(diagnosis: Any) -> None:
+        if diagnosis.severity_nonlocalized == "WARNING":
+            warned.append(sentence(diagnosis.message_primary))
+
+    patience = BRIEF_LOCK_TIMEOUT if step.sql.startswith("ALTER TABLE") else LOCK_TIMEOUT
+    with own.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [patience])
+        own.connection.add_notice_handler(note)
+        try:
+            cursor.execute(step.sql)
+        finally:
+            own.connection.remove_notice_handler(note)
+    return " ".join(warned)
+
+
+def _reason(trouble: Error) -> str:
+    code = getattr(trouble.__cause__, "sqlstate", None)
+    words = reason(trouble)
+    return f"{words} (SQLSTATE {code}.)" if code else words
+
+
+def _left(step: Step, before: database.Report) -> Iterator[str]:
+    """What a build that failed has left behind."""
+    known = {index.name: index.state for index in before.indexes}
+    try:
+        now = database.report().indexes
+    except Error:
+        return
+    for index in now:
+        if index.name == step.index and index.state == INVALID and known.get(index.name) != INVALID:
+            yield "An unfinished index was left. When the reason is gone, apply again to rebuild it."
+        elif index.table == step.table and index.state != VALID and index.name not in known:
+            yield f"{index.name} was left: it costs time on each save, and an administrator can drop it."
+
+
+def _lost(job: Optimization) -> None:
+    """Nobody holds the lock: the worker has ended, and so has PostgreSQL's work for it."""
+    found = database.report()
+    if not found.readable:
+        # Look again later, when it can be told what has become of the step.
+        return
+    for step in job.steps:
+        if step["state"] == RUNNING:
+            finished = _stands(Step.of(step), found)
+            step["state"] = DONE if finished else FAILED
+            step["error"] = "PostgreSQL finished it after the worker had ended." if finished else ENDED
+        elif step["state"] == WAITING:
+            step["state"] = NOT_TRIED
+    _end(job, ENDED, failed=True)
+
+
+def _end(job: Optimization, message: str, *, failed: bool = False) -> None:
+    bad = failed or any(step["state"] in (FAILED, NOT_TRIED) for step in job.steps)
+    job.state = Optimization.State.FAILED if bad else Optimization.State.DONE
+    job.message, job.ended_at = message, timezone.now()
+    job.save(update_fields=["state", "message", "steps", "ended_at"])
+    log.log(
+        WARNING if bad else INFO, "optimization", job=str(job.pk), by=job.asked_by_id, cause=job.cause, state=job.state
+    )

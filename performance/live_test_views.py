@@ -1,0 +1,79 @@
+"""The address at which a supervisor starts a live test."""
+
+import time
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from structlog.stdlib import get_logger
+
+from accounts.access import SignedInRequest, by_htmx, json_post
+from accounts.models import Role
+from followups.answers import since
+from followups.forms import words
+from performance import live_tests
+from performance.live_tests import FAILED, MOST_ROUNDS, ROUNDS, TESTS, Busy
+
+log = get_logger(__name__)
+PAGE = "/performance_metrics"
+BUSY = "Another live test is under way, and there is only ever one. Try again in a few seconds."
+BOUNDS = f"Choose between 1 and {MOST_ROUNDS} rounds."
+
+
+class LiveTestForm(forms.Form):
+    test = forms.ChoiceField(
+        choices=[(trial.name, trial.words) for trial in TESTS.values()],
+        error_messages={"required": "Choose a test.", "invalid_choice": "There is no such test."},
+    )
+    rounds = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_ROUNDS,
+        error_messages={"invalid": BOUNDS, "min_value": BOUNDS, "max_value": BOUNDS},
+    )
+
+    def clean_rounds(self) -> int:
+        rounds: int | None = self.cleaned_data["rounds"]
+        return ROUNDS if rounds is None else rounds
+
+
+@json_post(Role.SUPERVISOR)
+def live_test(request: SignedInRequest) -> HttpResponse:
+    """Runs a test and answers with what it found: 409 while another one runs, 422 for what it cannot read."""
+    started = time.perf_counter()
+    form = LiveTestForm(request.POST)
+    if not form.is_valid():
+        errors = words(form)
+        return _answer(request, started, 422, success=False, message=" ".join(errors.values()), errors=errors)
+    try:
+        run = live_tests.run(form.cleaned_data["test"], form.cleaned_data["rounds"], request.user)
+    except Busy:
+        log.info("live test refused: another one runs", test=form.cleaned_data["test"], by=request.user.pk)
+        return _answer(request, started, 409, success=False, message=BUSY)
+    return _answer(
+        request,
+        started,
+        200,
+        success=run.result["verdict"] != FAILED,
+        message=f"{TESTS[run.name].words}: {run.result['message']}",
+        test=run.name,
+        rounds=run.rounds,
+        verdict=run.result["verdict"],
+        result=run.result,
+    )
+
+
+def _answer(request: SignedInRequest, started: float, status: int, **answer: Any) -> HttpResponse:
+    """In the caller's manner: a part of the page, the whole page once more, or JSON."""
+    test = request.POST.get("test", "")
+    if by_htmx(request) and test in TESTS:
+        refused = answer["message"] if status != 200 else ""
+        context = {"panel": live_tests.panel(test), "refused": refused, "said": answer["message"]}
+        return render(request, "performance/_live_test.html", context, status=status)
+    if "text/html" in request.headers.get("Accept", ""):
+        messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
+        anchor = f"#live-test-{test}" if test in TESTS else ""
+        return HttpResponseRedirect(f"{PAGE}{anchor}", status=303)
+    return JsonResponse({**answer, "execution_time": since(started)}, status=status)

@@ -1,0 +1,107 @@
+"""Where a supervisor asks to put the database in order, and sees how far it is."""
+
+import time
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+from structlog.stdlib import get_logger
+
+from accounts.access import SignedInRequest, by_htmx, json_post, page_or_json, wants_json
+from accounts.models import Role
+from followups.answers import since
+from performance import optimizing
+from performance.models import Optimization
+
+log = get_logger(__name__)
+
+NOTHING = "There is nothing to do: every index is there and valid, and no statistics are stale."
+BUSY = "The database is being put in order already, and only one request is carried out at a time."
+STARTED = "Asked for: a worker begins within seconds. You can close the page, it goes on."
+WOULD = "This is what would be done. Nothing was changed."
+UNREADABLE = "PostgreSQL’s catalogues could not be read, so nothing was done."
+TRUE = {"true", "1", "yes", "on"}
+
+
+@json_post(Role.SUPERVISOR)
+def apply_database_optimizations(request: SignedInRequest) -> HttpResponse:
+    """Leaves a request for the workers; with `dry_run` it only answers what they would do."""
+    started = time.perf_counter()
+    dry_run = request.POST.get("dry_run", "").strip().lower() in TRUE
+    try:
+        if dry_run:
+            steps = [step.kept() for step in optimizing.plan()]
+            return _answer(request, started, 200, message=WOULD if steps else NOTHING, steps=steps, dry_run=True)
+        job = optimizing.ask(request.user, request.cause)
+    except optimizing.Unreadable as unread:
+        return _answer(request, started, 503, success=False, message=f"{UNREADABLE} {unread}")
+    except optimizing.AlreadyRunning as running:
+        return _answer(request, started, 409, running.job, success=False, message=BUSY)
+    if job is None:
+        return _answer(request, started, 200, message=NOTHING, steps=[])
+    return _answer(request, started, 202, job, message=STARTED)
+
+
+def _answer(
+    request: SignedInRequest, started: float, status: int, job: Optimization | None = None, **answer: Any
+) -> HttpResponse:
+    """In the caller's manner: a part of the page, another page, or JSON. Every use is in the log."""
+    told = {"success": True, **answer, **({"job": str(job.pk), "steps": job.steps} if job else {})}
+    log.info(
+        "optimizations asked for",
+        by=request.user.pk,
+        status=status,
+        job=told.get("job"),
+        steps=len(told.get("steps", [])),
+        dry_run="dry_run" in told,
+    )
+    if by_htmx(request) and status == 503:
+        return render(request, "trouble.html", {"message": told["message"], "status": status}, status=status)
+    if by_htmx(request):
+        said = {"said": told["message"], "say": told["message"]}
+        context = {**_shown(request, job), **said} if job else said
+        return render(request, "performance/_job.html" if job else "performance/_nothing.html", context, status=status)
+    if "text/html" in request.headers.get("Accept", ""):
+        messages.add_message(request, messages.INFO if told["success"] else messages.WARNING, told["message"])
+        goal = reverse("optimization", args=[job.pk]) if job else reverse("performance_metrics")
+        return HttpResponseRedirect(goal, status=303)
+    return JsonResponse({**told, "execution_time": since(started)}, status=status)
+
+
+@page_or_json(Role.SUPERVISOR)
+@require_safe
+def optimization(request: SignedInRequest, job: UUID) -> HttpResponse:
+    """How far a request is: the page, the part of it that asks for itself again, or JSON."""
+    started = time.perf_counter()
+    found = get_object_or_404(Optimization.objects.select_related("asked_by"), pk=job)
+    context = _shown(request, found)
+    if wants_json(request):
+        progress = context["progress"]
+        told = {"success": found.state != Optimization.State.FAILED, **found.as_json()}
+        told["progress"] = progress and {"phase": progress.phase, "share": progress.share}
+        answer: HttpResponse = JsonResponse({**told, "execution_time": since(started)})
+    else:
+        answer = render(request, "performance/_job.html" if by_htmx(request) else "performance/job.html", context)
+    answer["Cache-Control"] = "no-store"
+    patch_vary_headers(answer, ["Accept", "HX-Request"])
+    return answer
+
+
+def _shown(request: SignedInRequest, job: Optimization) -> dict[str, Any]:
+    """`say` is said aloud: only when it is another one than the page has said already."""
+    seen = f"{job.state}-{job.steps_over}"
+    say = _news(job) if seen != request.GET.get("seen", seen) else ""
+    progress = optimizing.progress(job)
+    value = job.steps_over + (progress.share or 0) / 100 if progress else job.steps_over
+    return {"job": job, "progress": progress, "value": value, "seen": seen, "say": say}
+
+
+def _news(job: Optimization) -> str:
+    if job.is_finished:
+        return f"{job.get_state_display()}. {job.message}"
+    return f"{job.get_state_display()}. {job.steps_over} of {len(job.steps)} steps are over."

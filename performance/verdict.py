@@ -1,0 +1,167 @@
+"""The desk's speed in one sentence: whether it is fast right now, and if not, what is wrong and what to do about it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+from performance.health import WORKER_SILENT_SECONDS
+from performance.operations import OPERATIONS, Operation
+from performance.queue import Queue
+from performance.timings import Figures
+
+# One answer in twenty may be late, one in fifty may fail, before the desk is called slow or in trouble.
+LATE_SHARE, FAILED_SHARE = 0.05, 0.02
+# Of fewer calls than this, one slow one says nothing about an operation.
+ENOUGH = 20
+
+FAST, WARN, BAD, UNKNOWN = "fast", "warn", "bad", "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to say of the last five minutes; `kind` chooses the colour."""
+
+    kind: str
+    words: str
+    detail: str
+
+    @property
+    def key(self) -> str:
+        """Tells whether a page has said this already."""
+        return f"{crc32(self.words.encode()):x}"
+
+
+AWAY = Verdict(
+    UNKNOWN,
+    "The desk cannot say at the moment.",
+    "The timings are kept in Redis, which does not answer. Leads are saved all the same.",
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong beside slow answers, and what to do; `anchor` is the part of the page that shows more."""
+
+    words: str
+    todo: str
+    anchor: str
+    bad: bool = True
+
+
+def judged(found: Mapping[str, Figures]) -> Verdict:
+    """Of all that people asked for; the workers' rounds are nobody's wait."""
+    asked = [figures for name, figures in found.items() if name in OPERATIONS and not OPERATIONS[name].by_worker]
+    count, failed = sum(one.count for one in asked), sum(one.failed for one in asked)
+    late = sum(one.over for one in asked)
+    if not count:
+        return Verdict(FAST, "The desk is quiet.", "Nobody has asked it for anything in the last five minutes.")
+    detail = (
+        f"{count - late:,} of {count:,} answers in the last five minutes came within their budget; {failed:,} failed."
+    )
+    if failed > FAILED_SHARE * count:
+        return Verdict(BAD, "The desk is in trouble.", detail)
+    if late > LATE_SHARE * count:
+        return Verdict(BAD, "The desk is slow right now.", detail)
+    return Verdict(FAST, "The desk is fast right now.", detail)
+
+
+def slower_than_agreed(found: Mapping[str, Figures]) -> list[Operation]:
+    """What people wait for longer than its budget, too often to be chance."""
+    return [
+        operation
+        for operation in OPERATIONS.values()
+        if not operation.by_worker
+        and (figures := found.get(operation.name)) is not None
+        and figures.count >= ENOUGH
+        and (figures.p95 or 0) > operation.budget
+    ]
+
+
+def troubles(found: Mapping[str, Figures] | None, queue: Queue | None, indexes: int = 0) -> list[Trouble]:
+    """All that a supervisor should know, the worst first. `indexes` is how many are to be built."""
+    every = [*_of_redis(found), *_of_queue(queue), *_of_indexes(indexes), *_of_answers(found or {})]
+    return sorted(every, key=lambda trouble: not trouble.bad)
+
+
+def overall(found: Mapping[str, Figures] | None, wrong: list[Trouble]) -> Verdict:
+    """The sentence at the top of the page: what people wait for decides, then what waits behind their backs."""
+    verdict = AWAY if found is None else judged(found)
+    if verdict.kind != FAST or not wrong:
+        return verdict
+    begins = "The desk is quiet" if "quiet" in verdict.words else "The desk is fast right now"
+    told = wrong[0].words[0].lower() + wrong[0].words[1:]
+    return Verdict(BAD if wrong[0].bad else WARN, f"{begins}, but {told}", verdict.detail)
+
+
+def _of_redis(found: Mapping[str, Figures] | None) -> Iterator[Trouble]:
+    if found is None:
+        yield Trouble(
+            "Redis does not answer.",
+            "Look whether it runs. Until then nothing is timed, mails and call counts wait, and pages take a little "
+            "longer. Leads are saved, and nothing is lost.",
+            "live",
+        )
+
+
+def _of_answers(found: Mapping[str, Figures]) -> Iterator[Trouble]:
+    failing = [
+        OPERATIONS[name].words
+        for name, figures in found.items()
+        if name in OPERATIONS and figures.failed and figures.count
+    ]
+    if failing:
+        yield Trouble(
+            f"Some answers failed: {', '.join(failing)}.",
+            "The log of the web server or of the worker names the reason, under “error”.",
+            "live",
+            bad=False,
+        )
+    if slow := slower_than_agreed(found):
+        begins = "One thing is" if len(slow) == 1 else "Some things are"
+        yield Trouble(
+            f"{begins} slower than agreed: {', '.join(operation.words for operation in slow)}.",
+            "Look below whether an index is missing or statistics are stale. The log has the slow answers, each with "
+            "its statements, under “slow”.",
+            "live",
+            bad=False,
+        )
+
+
+def _of_indexes(indexes: int) -> Iterator[Trouble]:
+    if indexes:
+        yield Trouble(
+            "An index is missing or broken." if indexes == 1 else f"{indexes} indexes are missing or broken.",
+            "Some pages and saves read whole tables meanwhile. Apply the optimizations, beside the running desk.",
+            "optimize",
+            bad=False,
+        )
+
+
+def _of_queue(queue: Queue | None) -> Iterator[Trouble]:
+    if queue is None:
+        return
+    silent = queue.workers is not None and not queue.workers.alive
+    if silent:
+        yield Trouble(
+            # Without the present number of seconds, which would be news each time the page looks.
+            f"No worker has shown itself for more than {WORKER_SILENT_SECONDS} seconds.",
+            "Mails and call counts wait, nothing is lost. Start the worker and the beat again: on the server, "
+            "“systemctl restart lead-desk-worker lead-desk-beat”.",
+            "queue",
+        )
+    # Without a worker, or without what nudges them, all waits.
+    for pile in [] if silent or queue.workers is None else queue.late:
+        yield Trouble(
+            f"Work has been waiting for too long: {pile.words}.",
+            "If a worker is alive, its last error says why: look at the oldest row in the outbox."
+            if not pile.tries
+            else "It has been tried and did not work: look whether the mail server takes mail.",
+            "queue",
+        )
+    if queue.dead.value:
+        yield Trouble(
+            f"{queue.dead} given up by the workers.".capitalize(),
+            "Look at the reason, put it right, and send again.",
+            "queue",
+            bad=False,
+        )
