@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from accounts.models import Role, User
 from accounts.tests.constraints import OURS
 from crm.tests import big_tables
 from crm.tests.index_proofs import GUARDS, PROOFS, SMALL, Proof, Sample
+from followups import kept
 from followups.models import CallAttempt, PSFollowup
 from leads.models import DuplicateLead, LeadChange, LeadMaster
 
@@ -161,6 +163,11 @@ def _standing() -> dict[str, Standing]:
         name: Standing(name, table, list(columns), condition, bool(unique))
         for name, table, unique, condition, columns in rows
     }
+
+
+@pytest.fixture(autouse=True)
+def _every_page_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "KEEP", timedelta(0))
 
 
 @pytest.fixture
