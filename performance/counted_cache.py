@@ -128,12 +128,10 @@ class Breaker:
     def owe(self, keys: Iterable[str]) -> None:
         """These will be dropped before Redis is asked anything again."""
         self.owed.update(dict.fromkeys(keys))
-        while len(self.owed) > MOST_OWED:
+        if len(self.owed) > MOST_OWED:
             # The oldest have come to their natural end, or will soon.
-            self.owed.pop(next(iter(self.owed)), None)
-
-    def try_again(self) -> None:
-        self.until = 0.0
+            for key in list(self.owed)[:-MOST_OWED]:
+                self.owed.pop(key, None)
 
 
 _breakers: dict[str, Breaker] = {}
@@ -219,7 +217,7 @@ class CountedRedisCache(RedisCache):  # type: ignore[misc]
 
     def set(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> Any:
         done = super().set(key, value, _at_most(timeout), *args, **kwargs)
-        if done is None:
+        if not done:
             # What it was to replace shall not come back.
             self._owe([key])
         return done

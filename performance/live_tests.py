@@ -413,10 +413,7 @@ def _words(line: Line) -> str:
 
 
 def _slow_words(line: Line) -> str:
-    times = line.p95 / line.budget
-    return (
-        f"{line.words} takes {times:.1f} times as long as agreed ({line.p95:.0f} ms instead of {line.budget:.0f} ms)."
-    )
+    return f"“{line.words}” takes longer than agreed: {line.p95:.0f} ms instead of {line.budget:.0f} ms."
 
 
 # --- What is kept and shown ---------------------------------------------------------------------------------------

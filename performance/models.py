@@ -26,7 +26,7 @@ class Optimization(models.Model):
     PATIENCE = timedelta(seconds=15)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     cause = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     steps = models.JSONField(default=list)
@@ -103,7 +103,7 @@ class SpeedReport(models.Model):
     """A colleague says that the desk is slow. `own` are their last requests, `desk` is the whole desk, both as the
     figures stood at that moment (performance.reports)."""
 
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     at = models.DateTimeField(default=timezone.now)
     words = models.CharField(max_length=500, blank=True)
     verdict = models.CharField(max_length=300)

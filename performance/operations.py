@@ -34,6 +34,7 @@ OPERATIONS = {
         Operation("other", "Other pages", 300),
         Operation("record", "Worker: call attempts recorded", 500, by_worker=True),
         Operation("mail", "Worker: a round of mail", 5000, by_worker=True),
+        Operation("optimize", "Worker: the database put in order", 3_600_000, by_worker=True),
         Operation("other_task", "Worker: other tasks", 300_000, by_worker=True),
         # How long work has waited rather than how long it takes: from the save's commit to its end.
         Operation("record_delay", "Call attempt: from save to recorded", 5000, by_worker=True),
@@ -81,7 +82,11 @@ _ADDRESSES = {
 # Asked by programs all day long, or by a page that refreshes itself: their times would hide what people wait for.
 # A live test takes as long as it is asked to.
 UNTIMED = {"healthz", "readyz", "metrics", "performance_part", "live_test"}
-_TASKS = {"followups.tasks.record_waiting": "record", "followups.tasks.mail_waiting": "mail"}
+_TASKS = {
+    "followups.tasks.record_waiting": "record",
+    "followups.tasks.mail_waiting": "mail",
+    "performance.tasks.optimize": "optimize",
+}
 
 
 def of_address(name: str, namespace: str, method: str) -> Operation | None:

@@ -27,22 +27,27 @@ ALIVE_SECONDS = 60  # an idle process of several gets a nudge only now and then
 WORDS = {Kind.ATTEMPT: "Call attempts to number", Kind.MAIL: "Mails to PS", Kind.ALERT: "Alerts to a lead’s people"}
 LATE = {Kind.ATTEMPT: timedelta(minutes=1), Kind.MAIL: timedelta(minutes=5), Kind.ALERT: timedelta(minutes=5)}
 DELAYS = ("mail_delay", "record_delay")
-# The states are literals, as in the indexes' conditions: a prepared plan would lose the indexes for a parameter.
-_STATE = """
-SELECT kinds.kind, counted.number, oldest.created_at, oldest.tries
-FROM unnest(%(kinds)s::text[]) WITH ORDINALITY AS kinds (kind, place)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS number
-    FROM (SELECT FROM outbox WHERE state = 'waiting' AND outbox.kind = kinds.kind LIMIT %(most)s) AS few
-) AS counted
+# States and kinds are literals: for parameters a prepared plan would lose the partial indexes.
+_OF_A_KIND = """
+SELECT
+    '{kind}',
+    (SELECT count(*) FROM (SELECT FROM outbox WHERE state = 'waiting' AND kind = '{kind}' LIMIT %(most)s) AS few),
+    oldest.created_at,
+    oldest.tries
+FROM (SELECT) AS one
 LEFT JOIN LATERAL (
-    SELECT created_at, tries FROM outbox WHERE state = 'waiting' AND outbox.kind = kinds.kind ORDER BY id LIMIT 1
+    SELECT created_at, tries FROM outbox WHERE state = 'waiting' AND kind = '{kind}' ORDER BY id LIMIT 1
 ) AS oldest ON true
-UNION ALL
-SELECT 'claimed', (SELECT count(*) FROM (SELECT FROM outbox WHERE state = 'claimed' LIMIT %(most)s) AS few), NULL, NULL
-UNION ALL
-SELECT 'dead', (SELECT count(*) FROM (SELECT FROM outbox WHERE state = 'dead' LIMIT %(most)s) AS few), NULL, NULL
 """
+_OF_A_STATE = """
+SELECT '{state}', (SELECT count(*) FROM (SELECT FROM outbox WHERE state = '{state}' LIMIT %(most)s) AS few), NULL, NULL
+"""
+_STATE = "UNION ALL".join(
+    [
+        *(_OF_A_KIND.format(kind=kind.value) for kind in Kind),
+        *(_OF_A_STATE.format(state=state.value) for state in (State.CLAIMED, State.DEAD)),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class _Counted(NamedTuple):
 def state() -> Queue:
     now = timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_STATE, {"kinds": Kind.values, "most": MOST + 1})
+        cursor.execute(_STATE, {"most": MOST + 1})
         counted = {kind: _Counted(*rest) for kind, *rest in cursor.fetchall()}
     return Queue(
         piles=[_pile(kind, counted[kind], now) for kind in Kind],

@@ -12,7 +12,7 @@ from django.db.models import CheckConstraint, Model, UniqueConstraint
 
 from conftest import Cast
 
-OURS = ("accounts", "followups", "leads")
+OURS = ("accounts", "followups", "leads", "performance")
 Fields = dict[str, Any]
 
 

@@ -23,6 +23,8 @@ from leads.find import find
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.next_call import in_hand
 from leads.records import Enquiry
+from performance import live_tests
+from performance.models import LiveTest, Optimization, SpeedReport
 
 
 @dataclass(frozen=True)
@@ -362,10 +364,40 @@ SOURCES = [
         lambda s: Source(source="META", sub_source="Nowhere", letter="M").full_clean(),
     ),
 ]
-PROOFS = [*PEOPLE, *SOURCES, *LEADS, *CHANGES, *REPEATS, *FOLLOWUPS, *CALLS, *OUTBOX]
+PERFORMANCE = [
+    Proof(
+        "performance_optimization_pkey",
+        "How far a request to put the database in order is, by its key",
+        lambda s: Optimization.objects.filter(pk=uuid4()).first(),
+    ),
+    Proof(
+        "idx_live_test_name_at",
+        "The performance page: the last runs of each live test, newest first",
+        lambda s: live_tests.overview(),
+    ),
+    Proof(
+        "performance_live_test_pkey",
+        "A live test: runs before the last fifty, forgotten by their keys",
+        lambda s: LiveTest.objects.filter(pk__in=[1, 2]).delete(),
+    ),
+    Proof(
+        "performance_speed_report_pkey",
+        "The performance page: what colleagues have reported last",
+        lambda s: list(SpeedReport.objects.order_by("-id")[:10]),
+    ),
+]
+PROOFS = [*PEOPLE, *SOURCES, *LEADS, *CHANGES, *REPEATS, *FOLLOWUPS, *CALLS, *OUTBOX, *PERFORMANCE]
 GUARDS = [
+    Guard("performance_optimization_one_at_a_time", "The database is put in order once at a time, whoever asks."),
     Guard("call_attempt_recorded_once", "No row of the outbox is recorded twice, whatever happens to workers."),
     Guard("lead_change_pkey", "No two changes of leads have one key."),
 ]
 # Tables of some dozens of rows, which PostgreSQL rather reads whole: the plan is what it does once they have grown.
-SMALL = {"accounts_branch", "accounts_user", "lead_source"}
+SMALL = {
+    "accounts_branch",
+    "accounts_user",
+    "lead_source",
+    "performance_live_test",
+    "performance_optimization",
+    "performance_speed_report",
+}

@@ -195,7 +195,7 @@ def test_leads_migrate_up_and_down_without_touching_people(up_again: None) -> No
 @whole_database
 @pytest.mark.parametrize("app", OURS)
 def test_each_app_brings_what_its_migrations_ask_for(app: str, up_again: None) -> None:
-    for down in ("admin", "followups", "leads", "accounts"):
+    for down in ("admin", "performance", "followups", "leads", "accounts"):
         _to(down, None)
     call_command("migrate", app, verbosity=0)
 

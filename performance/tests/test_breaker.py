@@ -119,8 +119,9 @@ def test_every_call_is_a_miss_and_waits_for_nothing_a_second_time(
     call, miss = MISSES[name]
     cache.get("x")  # the one that finds out, where this nonsense is noticed at all
     before = impostor.visits
+    answer = call()
     # Whoever says OK to everything cannot be told from a Redis that has done as it was told.
-    assert call() == miss or (name in ("touch", "set_many") and words == AGREES)
+    assert answer == miss or words == AGREES
     if words is None:
         assert impostor.visits == before
 

@@ -205,7 +205,7 @@ def test_the_page_shows_a_slow_run_in_words_and_in_red(cast: Cast, monkeypatch: 
     page = rendered(cast)
     assert "Slower than agreed." in page
     assert 'class="live-found slow"' in page
-    assert "times as long as agreed" in page
+    assert "takes longer than agreed" in page
     assert 'class="live-bar slow"' in page
 
 

@@ -488,7 +488,7 @@ def test_an_operation_that_takes_longer_than_agreed_is_called_slow(cast: Cast, m
     found = run("dashboard", 2, cast.meera).result
     assert found["verdict"] == SLOW
     assert found["message"].startswith("Slower than agreed.")
-    assert "times as long as agreed" in found["warnings"][0]
+    assert "takes longer than agreed" in found["warnings"][0]
     assert found["share"] > 100
 
 
