@@ -21,8 +21,8 @@
     if (marked(event.detail.target)) event.preventDefault();
   });
 
-  // What was unfolded stays so.
-  document.addEventListener("htmx:afterSwap", () => {
+  // What was unfolded stays so; until a part has settled htmx leaves it as it was, and then takes the page's word.
+  document.addEventListener("htmx:afterSettle", () => {
     for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     opened = [];
   });
