@@ -223,9 +223,13 @@ class CountedRedisCache(RedisCache):  # type: ignore[misc]
         return done
 
     def set_many(self, data: dict[str, Any], timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> list[str]:
-        """Returns the keys that were not set, as Django’s contract has it."""
+        """Returns the keys that were not set, as Django’s contract has it. Marks that have no end are one command."""
         try:
-            self.client.set_many(data, _at_most(timeout), *args, **kwargs)
+            if timeout is None and not any(map(kept_of, data)):
+                client = self.client
+                client.get_client().mset({client.make_key(key): client.encode(value) for key, value in data.items()})
+            else:
+                self.client.set_many(data, _at_most(timeout), *args, **kwargs)
         except ConnectionInterrupted:
             self._owe(data)
             return list(data)
