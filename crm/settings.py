@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "followups.kept.SavedMiddleware",
+    "followups.saved.SavedMiddleware",
     "crm.errors.DatabaseTroubleMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

@@ -1,12 +1,11 @@
 """What a desk has shown, kept in Redis for its person: five minutes at most, and not a moment after a write.
 
 A kept value is believed if it was made after the last write that touched a lead of the person (a stamp in Redis, set at
-the commit), and after the last one that came from this very browser. That one stands in a cookie, so that whoever has
-saved never sees the desk as it was before, whatever Redis has lost meanwhile.
+the commit), and after the last one that came from this very browser (followups.saved), so that whoever has saved never
+sees the desk as it was before, whatever Redis has lost meanwhile.
 """
 
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -14,32 +13,34 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
 
 KEEP = timedelta(minutes=5)
 # Seconds by which the clocks of two web servers may differ.
 CLOCKS_DIFFER = 1.0
-COOKIE = "saved"
 
-_touched: ContextVar[bool] = ContextVar("touched", default=False)
+# Whether this request has touched anybody's desk.
+has_touched: ContextVar[bool] = ContextVar("has_touched", default=False)
 
 
 class Kept:
-    """What is kept for one person, as one request may see it. `made` is when its own reading began."""
+    """What is kept for one person, for one reading of their desk, which begins when this is made.
 
-    def __init__(self, person: int, request: HttpRequest) -> None:
+    `saved_at` is when the asking browser has last saved something, in seconds since 1970.
+    """
+
+    def __init__(self, person: int, saved_at: float) -> None:
         self._person = person
-        self._made = time.time()
-        self._saved = _moment(request.COOKIES.get(COOKIE))
+        self._saved_at = saved_at
+        self._began = time.time()
 
     def look(self, name: str) -> Any:
         """The value of this name; None where there is none that can be believed."""
         stamp, key = _stamp(self._person), self._key(name)
         found = cache.get_many([stamp, key])
         try:
-            made, until, value = found[key]
-            touched = max(self._saved, float(found.get(stamp) or 0))
-            believed = made > touched + CLOCKS_DIFFER and self._made < until
+            began, until, value = found[key]
+            touched = max(self._saved_at, float(found.get(stamp) or 0))
+            believed = began > touched + CLOCKS_DIFFER and self._began < until
         except (KeyError, TypeError, ValueError):
             # Nothing, or nothing that we would have put there.
             return None
@@ -47,9 +48,10 @@ class Kept:
 
     def keep(self, name: str, value: Any, until: datetime) -> None:
         """Keeps what JSON can hold, until that moment and for KEEP at most."""
-        ends = min(until.timestamp(), self._made + KEEP.total_seconds())
-        if ends > self._made:
-            cache.set(self._key(name), [self._made, ends, value], KEEP.total_seconds())
+        ends = min(until.timestamp(), self._began + KEEP.total_seconds())
+        if ends > self._began:
+            # Of when the reading began: what was written meanwhile is younger, and ends it.
+            cache.set(self._key(name), [self._began, ends, value], KEEP.total_seconds())
 
     def _key(self, name: str) -> str:
         return f"board:{self._person}:{blake2b(name.encode(), digest_size=12).hexdigest()}"
@@ -63,7 +65,7 @@ def touched(*people: int | None) -> None:
 
 
 def _set(stamps: list[str]) -> None:
-    _touched.set(True)
+    has_touched.set(True)
     now = time.time()
     # Without an end: one of each person, and a single command, for every save pays for it.
     cache.set_many(dict.fromkeys(stamps, now), None)
@@ -71,26 +73,3 @@ def _set(stamps: list[str]) -> None:
 
 def _stamp(person: int) -> str:
     return f"wrote:{person}"
-
-
-def _moment(typed: str | None) -> float:
-    try:
-        return float(typed or 0)
-    except ValueError:
-        return 0
-
-
-class SavedMiddleware:
-    """Tells the browser when something was saved for it."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        _touched.set(False)
-        response = self.get_response(request)
-        if _touched.get():
-            response.set_cookie(
-                COOKIE, f"{time.time():.3f}", KEEP, httponly=True, samesite="Lax", secure=request.is_secure()
-            )
-        return response

@@ -18,6 +18,7 @@ from followups.buckets import REPEATS_FOR
 from followups.kept import Kept
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
+from followups.saved import saved_at
 from followups.uid import search_key
 
 
@@ -26,7 +27,7 @@ from followups.uid import search_key
 def ps_dashboard(request: SignedInRequest) -> HttpResponse:
     """The PS's desk, one tab of it. The page asks again now and then, and gets 204 without news."""
     now, seen = timezone.now(), request.GET.get("seen", "")
-    kept = Kept(request.user.pk, request)
+    kept = Kept(request.user.pk, saved_at(request))
     place = desk.Place.read(request.GET, desk.FRESH)
     counted = _counts(request, kept, place.tab, now)
     if "tab" not in request.GET and not counted.fresh:

@@ -19,6 +19,7 @@ from accounts.directory import directory
 from accounts.models import Role
 from followups.acceptance import WAITING_SHOWN, waiting_for
 from followups.kept import Kept
+from followups.saved import saved_at
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
 from leads.filters import FilterForm, Filters
 from leads.next_call import in_hand
@@ -39,7 +40,7 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
     last = dict(parse_qsl(request.COOKIES.get(_last_filters(request), "")))
     if last and not request.GET:
         return redirect(f"{request.path}?{urlencode({**last, 'restored': 'yes'})}")
-    kept = Kept(request.user.pk, request)
+    kept = Kept(request.user.pk, saved_at(request))
     name = f"page?{urlencode(sorted(request.GET.dict().items()))}"
     page = kept.look(name)
     if not isinstance(page, dict) or page.keys() != PAGE:
@@ -105,7 +106,7 @@ def board_news(request: SignedInRequest) -> HttpResponse:
     """Tabs and list of the desk if anything of what they show has changed since `seen`, else 204 without a list."""
     now = timezone.now()
     filters = _form(request, now).filters()
-    counts = _counts(request, Kept(request.user.pk, request), filters, now)
+    counts = _counts(request, Kept(request.user.pk, saved_at(request)), filters, now)
     seen = request.GET.get("seen", "")
     if seen == counts.seen:
         return HttpResponse(status=204)

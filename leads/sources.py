@@ -46,3 +46,13 @@ def sources(*, fresh: bool = False) -> Sources:
 def forget() -> None:
     global _kept
     _kept = None
+
+
+def entries() -> int:
+    """How many pairs this process keeps."""
+    return len(_kept.letters) if _kept else 0
+
+
+def age() -> float | None:
+    """Seconds since they were read; None where nothing is kept."""
+    return time.monotonic() - _kept.read_at if _kept else None

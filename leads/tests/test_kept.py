@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from conftest import Cast
-from followups import kept
+from followups import kept, saved
 from followups.acceptance import ACCEPT_WITHIN
 from followups.models import PSFollowup
 from followups.recorder import record_waiting
@@ -336,7 +336,7 @@ def test_a_write_that_is_undone_touches_nothing(cast: Cast, prepared: LeadMaster
     said(browsers["asha"])
     assert save(browsers["meera"], prepared, customer_name="").status_code == 422
     assert statements(lambda: said(browsers["asha"])) == []
-    assert kept.COOKIE not in browsers["meera"].cookies
+    assert saved.COOKIE not in browsers["meera"].cookies
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_browser_that_tells_nonsense_gets_its_desk(
     cast: Cast, prepared: LeadMaster, browsers: Browsers, cookie: str
 ) -> None:
     right = said(browsers["asha"])
-    browsers["asha"].cookies[kept.COOKIE] = cookie
+    browsers["asha"].cookies[saved.COOKIE] = cookie
     assert said(browsers["asha"]) == right
 
 
