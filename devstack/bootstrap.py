@@ -31,7 +31,8 @@ def main() -> int:
     if command != "manage":
         # A signal that comes while the next Python starts waits until it has its handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, tether.STOPPING)
-    handed_over = [str(python), "-m", "devstack", command, *arguments]
+    # -P: wherever it is called from, another checkout included, it is this one's devstack that runs.
+    handed_over = [str(python), "-P", "-m", "devstack", command, *arguments]
     return os.execve(python, handed_over, environment.variables(ROOT))
 
 
