@@ -75,6 +75,16 @@ def forget() -> None:
     _kept = None
 
 
+def entries() -> int:
+    """How many branches and PS this process keeps."""
+    return len(_kept.branches) + len(_kept.sellers) if _kept else 0
+
+
+def age() -> float | None:
+    """Seconds since they were read; None where nothing is kept."""
+    return time.monotonic() - _kept.read_at if _kept else None
+
+
 def _read() -> Directory:
     sellers = User.objects.filter(role=Role.PS, is_active=True).values_list(
         "id", "username", "name", "branch_id", "available"

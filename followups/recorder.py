@@ -5,7 +5,8 @@ them and removes the rows. One row at a time, in any order, would misnumber as s
 """
 
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, transaction
@@ -81,11 +82,15 @@ def _record(leads: Collection[int]) -> int:
     _count(locked)
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
     kept.touched(*(person for row in rows for person in people[row.lead_id]))
-    now = timezone.now()
-    attempts_recorded.send_robust(Outbox, seconds=[(now - row.created_at).total_seconds() for row in rows])
+    transaction.on_commit(partial(_tell_recorded, [row.created_at for row in rows]))
     for row in rows:
         log.info("call attempt recorded", lead=row.lead_id, outbox_id=row.pk, request_id=row.payload.get("cause"))
     return len(rows)
+
+
+def _tell_recorded(saved_at: Iterable[datetime]) -> None:
+    now = timezone.now()
+    attempts_recorded.send_robust(Outbox, seconds=[(now - at).total_seconds() for at in saved_at])
 
 
 def _lead_model() -> Any:

@@ -20,17 +20,17 @@ REMEMBERED_SECONDS = 600
 @shared_task
 def record_waiting() -> None:
     cache.set(WORKER_SEEN, time.time(), 60)
-    _show_up()
+    show_up()
     recorder.record_waiting()
 
 
 @shared_task
 def mail_waiting() -> None:
-    _show_up()
+    show_up()
     delivery.mail_waiting()
 
 
-def _show_up() -> None:
+def show_up() -> None:
     """Leaves this process's mark. Whatever state Redis is in, the work itself does not need it."""
     now = time.time()
     with suppress(Exception), get_redis_connection("default").pipeline(transaction=False) as pipeline:

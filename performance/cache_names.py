@@ -15,7 +15,7 @@ class Kept:
     seconds: int
 
 
-# No entry lives longer, whatever it was given: what a lost drop can do has an end.
+# No copy lives longer, whatever it was given: what a lost drop can do has an end.
 MOST_SECONDS = 600
 
 KEPT = (
@@ -24,7 +24,7 @@ KEPT = (
         "Sessions",
         ("django.contrib.sessions.cached_db",),
         "Who is signed in with which browser. Each session is in the database too, so clearing signs nobody out.",
-        "Not at all; ten minutes, if Redis was away when a session ended.",
+        "Never; up to ten minutes if Redis was down when a session ended.",
         MOST_SECONDS,
     ),
     Kept(
@@ -32,15 +32,15 @@ KEPT = (
         "Signed-in people",
         ("signed-in:",),
         "Name, role and branch of everybody who is working. Never a password.",
-        "Not at all; a minute, if Redis was away when the person was changed.",
+        "Never; up to a minute if Redis was down when the person was changed.",
         60,
     ),
     Kept(
         "dashboards",
         "Dashboards",
-        ("board:", "ps_desk:"),
+        ("board:",),
         "Counts and first pages of the CREs’ and PSs’ dashboards.",
-        "Not at all for who has saved; five minutes for others, if Redis was away at the save.",
+        "Never for whoever saved; up to five minutes for others if Redis was down at the save.",
         300,
     ),
     Kept(
@@ -52,8 +52,9 @@ KEPT = (
         300,
     ),
 )
-# These are no copies of anything: to clear them would not make them anew. When a lead was last saved (without it an old
-# dashboard would be believed), when a worker was last seen, that the mail server is away.
+# These are no copies of anything: to clear them would not make them anew. When a person's leads were last written to
+# (without it an old dashboard would be believed, so it has no end), when a worker was last seen, that the mail server
+# is away.
 MARKS = ("wrote:", "worker seen", "mail server away")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, by_htmx, json_post
@@ -14,9 +15,9 @@ from followups.answers import since
 from performance import caches, timings
 
 log = get_logger(__name__)
-PAGE = "/performance_metrics#caches"
 UNKNOWN = "There is no such cache: choose one of the list, or all of them."
 AWAY = "Redis does not answer, so what it keeps was not cleared, or not all of it. Try again in some seconds."
+NOT_SHOWN = "Redis does not answer, so what you see here is as it was before."
 
 
 @json_post(Role.SUPERVISOR)
@@ -50,11 +51,19 @@ def _told(name: str, cleared: dict[str, int]) -> str:
 def _answer(request: SignedInRequest, started: float, status: int, **answer: Any) -> HttpResponse:
     """In the caller's manner: a part of the page, the whole page once more, or JSON."""
     if by_htmx(request):
-        if status == 503:
-            return render(request, "trouble.html", {"message": answer["message"], "status": status}, status=status)
-        context = {"caches": caches.overview(), "caches_said": answer["message"], "caches_ok": answer["success"]}
-        return render(request, "performance/_caches.html", context, status=status)
+        return _part(request, status, **answer)
     if "text/html" in request.headers.get("Accept", ""):
         messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
-        return HttpResponseRedirect(PAGE, status=303)
+        return HttpResponseRedirect(f"{reverse('performance_metrics')}#caches", status=303)
     return JsonResponse({**answer, "execution_time": since(started)}, status=status)
+
+
+def _part(request: SignedInRequest, status: int, *, success: bool, message: str, **_: Any) -> HttpResponse:
+    """All caches as they are now; without Redis only words, which the page shows above those that it has."""
+    if status != 503:
+        try:
+            context = {"caches": caches.overview(), "caches_said": message, "caches_ok": success}
+            return render(request, "performance/_caches.html", context, status=status)
+        except timings.Away:
+            message = f"{message} {NOT_SHOWN}"
+    return render(request, "trouble.html", {"message": message, "status": 503}, status=503)

@@ -1,7 +1,7 @@
 """What the desk keeps at hand: how much of it, how old, how often it helped. And how to throw it away."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,32 +86,29 @@ class InProcess:
     words: str
     holds: str
     stale: str
-    keeper: Any  # the module: `_kept`, with `read_at`, and `forget()`
-
-    def entries(self) -> int:
-        kept = self.keeper._kept
-        return 0 if kept is None else sum(len(getattr(kept, name)) for name in _HELD if hasattr(kept, name))
-
-    def age(self) -> int | None:
-        kept = self.keeper._kept
-        return None if kept is None else int(time.monotonic() - kept.read_at)
+    entries: Callable[[], int]
+    age: Callable[[], float | None]
+    forget: Callable[[], None]
 
 
-_HELD = ("branches", "sellers", "letters")
 PROCESS = (
     InProcess(
         "directory",
         "Branches and PS",
         "Names by which forms find a branch and a PS. A save asks the database again; so does a name that is not here.",
         f"{directory.KEEP_SECONDS} seconds.",
-        directory,
+        directory.entries,
+        directory.age,
+        directory.forget,
     ),
     InProcess(
         "sources",
         "Sources",
         "Pairs of source and sub-source that forms offer. Statuses are part of the program: there is nothing to clear.",
         f"{sources.KEEP_SECONDS} seconds.",
-        sources,
+        sources.entries,
+        sources.age,
+        sources.forget,
     ),
 )
 WORDS = {one.name: one.words for one in (*KEPT, *PROCESS)}
@@ -122,13 +119,13 @@ def overview() -> list[CacheState]:
     """Each cache, after a look at Redis that is bounded. Raises timings.Away."""
     rates = {window: timings.reads(window) for window in WINDOWS}
     seen = _look()
-    found = [_state(kept, seen, rates) for kept in KEPT]
-    for one in PROCESS:
-        age = one.age()
-        found.append(
-            CacheState(one.name, one.words, one.holds, IN_PROCESS, one.stale, one.entries(), oldest=age, youngest=age)
-        )
-    return found
+    return [*(_state(kept, seen, rates) for kept in KEPT), *map(_of_this_process, PROCESS)]
+
+
+def _of_this_process(one: InProcess) -> CacheState:
+    seconds = one.age()
+    age = None if seconds is None else int(seconds)
+    return CacheState(one.name, one.words, one.holds, IN_PROCESS, one.stale, one.entries(), oldest=age, youngest=age)
 
 
 @dataclass
@@ -228,7 +225,7 @@ def clear(name: str) -> dict[str, int]:
     for one in PROCESS:
         if name in (ALL, one.name):
             cleared[one.name] = one.entries()
-            one.keeper.forget()
+            one.forget()
     return cleared
 
 

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from structlog.stdlib import get_logger
 
+from followups.tasks import show_up
 from performance import database, optimizing
 from performance.database import INVALID, LOOSE, VALID
 from performance.models import Optimization
@@ -25,12 +26,20 @@ from performance.reading import reason, sentence
 log = get_logger(__name__)
 
 LOCK = "SELECT pg_try_advisory_lock(1684370283, 1)"  # "desk" in bytes
+# The same one, as far as it can be held behind a pooler: until the end of the transaction.
+BRIEF_LOCK = "SELECT pg_try_advisory_xact_lock(1684370283, 1)"
+PROCESS = "SELECT pg_backend_pid()"
 # Building beside others means waiting for them, and nobody waits for that; a constraint takes the whole table.
 LOCK_TIMEOUT, BRIEF_LOCK_TIMEOUT = "5min", "2s"
+# As often as the page looks. Whoever has missed three beats may be dead; the lock knows.
 HEARTBEAT_SECONDS = 2
-# Whoever has not been seen for so long may be dead; the lock knows.
-SILENT = timedelta(seconds=6)
+SILENT = timedelta(seconds=3 * HEARTBEAT_SECONDS)
 ENDED = "The worker ended before it was done."
+POOLED = (
+    "Nothing was done: the worker reaches PostgreSQL through a pooler, which may carry each statement to another of "
+    "its connections, and then neither the lock nor the time limits hold. Start the worker with a DATABASE_URL that "
+    "leads to PostgreSQL itself (tell whoever looks after the server), and apply again."
+)
 CHANGED = "The database has changed since this was asked for, so nothing was done. Look at what there is to do now."
 UNUSABLE = "PostgreSQL did not refuse, but the index cannot be used."
 
@@ -41,31 +50,45 @@ def look() -> None:
     if job is None or (job.seen_at and timezone.now() - job.seen_at < SILENT):
         return
     with _own_connection() as own:
-        with own.cursor() as cursor:
-            cursor.execute(LOCK)
-            if cursor.fetchone() != (True,):
-                return
+        direct = _is_direct(own)
+        # One transaction from here on, where only such a lock is ours.
+        own.set_autocommit(direct)
+        if _asked(own, LOCK if direct else BRIEF_LOCK) is not True:
+            return
         # Only now is it certain that nobody else is at it.
         job.refresh_from_db()
         if job.state == Optimization.State.RUNNING:
             _lost(job)
-        elif job.state == Optimization.State.WAITING:
+        elif job.state == Optimization.State.WAITING and direct:
             _carry_out(job, own)
+        elif job.state == Optimization.State.WAITING:
+            _give_up(job, POOLED)
 
 
 @contextmanager
 def _own_connection() -> Iterator[BaseDatabaseWrapper]:
-    """Without a limit of time: an index of a big table takes as long as it takes."""
     own = connection.copy()
     try:
-        with own.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', '0', false)")
         yield own
     finally:
         own.close()
 
 
+def _is_direct(own: BaseDatabaseWrapper) -> bool:
+    """Whether whoever answered the connection is whoever answers its statements; a pooler answers in its own name."""
+    own.ensure_connection()
+    return bool(_asked(own, PROCESS) == own.connection.info.backend_pid)
+
+
+def _asked(own: BaseDatabaseWrapper, sql: str) -> Any:
+    with own.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
 def _carry_out(job: Optimization, own: BaseDatabaseWrapper) -> None:
+    # An index of a big table takes as long as it takes.
+    _asked(own, "SELECT set_config('statement_timeout', '0', false)")
     job.state, job.started_at, job.seen_at = Optimization.State.RUNNING, timezone.now(), timezone.now()
     job.save(update_fields=["state", "started_at", "seen_at"])
     log.info("optimization", job=str(job.pk), by=job.asked_by_id, cause=job.cause, state="running")
@@ -89,6 +112,8 @@ def _seen(job: Optimization) -> Iterator[None]:
         while not over.wait(HEARTBEAT_SECONDS):
             try:
                 Optimization.objects.filter(pk=job.pk).update(seen_at=timezone.now())
+                # The rounds of this worker may have to wait meanwhile: it is alive all the same.
+                show_up()
             except Error:
                 # The next beat takes a new one.
                 connection.close()
@@ -141,14 +166,14 @@ def _do(step: Step, own: BaseDatabaseWrapper) -> tuple[str, str]:
     if step.kind == ANALYZE:
         warned = _execute(step, own)
         return (FAILED, warned) if warned else (DONE, "")
-    before = database.report()
+    before = database.structure()
     if step.sql not in {wanted.sql for wanted in optimizing.plan(before)}:
         return (NOT_NEEDED, "") if _stands(step, before) else (FAILED, CHANGED)
     try:
         _execute(step, own)
     except DatabaseError as trouble:
         return FAILED, " ".join([_reason(trouble), *_left(step, before)])
-    return (DONE, "") if _stands(step, database.report()) else (FAILED, UNUSABLE)
+    return (DONE, "") if _stands(step, database.structure()) else (FAILED, UNUSABLE)
 
 
 def _stands(step: Step, found: database.Report) -> bool:
@@ -186,19 +211,19 @@ def _left(step: Step, before: database.Report) -> Iterator[str]:
     """What a build that failed has left behind."""
     known = {index.name: index.state for index in before.indexes}
     try:
-        now = database.report().indexes
+        now = database.structure().indexes
     except Error:
         return
     for index in now:
         if index.name == step.index and index.state == INVALID and known.get(index.name) != INVALID:
             yield "An unfinished index was left. When the reason is gone, apply again to rebuild it."
         elif index.table == step.table and index.state != VALID and index.name not in known:
-            yield f"{index.name} was left: it costs time on each save, and an administrator can drop it."
+            yield f"{index.name} was left: it costs time on each save. {database.DROP_IT}"
 
 
 def _lost(job: Optimization) -> None:
     """Nobody holds the lock: the worker has ended, and so has PostgreSQL's work for it."""
-    found = database.report()
+    found = database.structure()
     if not found.readable:
         # Look again later, when it can be told what has become of the step.
         return
@@ -207,9 +232,14 @@ def _lost(job: Optimization) -> None:
             finished = _stands(Step.of(step), found)
             step["state"] = DONE if finished else FAILED
             step["error"] = "PostgreSQL finished it after the worker had ended." if finished else ENDED
-        elif step["state"] == WAITING:
+    _give_up(job, ENDED)
+
+
+def _give_up(job: Optimization, why: str) -> None:
+    for step in job.steps:
+        if step["state"] == WAITING:
             step["state"] = NOT_TRIED
-    _end(job, ENDED, failed=True)
+    _end(job, why, failed=True)
 
 
 def _end(job: Optimization, message: str, *, failed: bool = False) -> None:

@@ -1,9 +1,14 @@
 """The desk's cache: Redis while it answers quickly and sensibly, and otherwise nothing.
 
 After a failure this process does not ask Redis for some seconds: each call is a miss at once. Then one call tries. So a
-request waits for Redis once, whatever state it is in. What was to be dropped meanwhile is dropped before anything else
-is asked, and no entry lives longer than MOST_SECONDS: a process that ends before it could drop something does no more
-harm than that. Each look is told to whatever is being timed.
+Redis that refuses, hangs or talks nonsense costs a request one time-out (SOCKET_TIMEOUT, a tenth of a second). Two
+others are not noticed: one that takes just under half of that for every answer, or more for every other one, which a
+page pays for with each of its half a dozen calls; and one that sends its answer bit by bit, for the time-out is of each
+bit.
+
+What was to be dropped meanwhile is dropped before anything else is asked, and no copy lives longer than MOST_SECONDS: a
+process that ends before it could drop something does no more harm than that. A mark is no copy, and may have no end.
+Each look is told to whatever is being timed.
 """
 
 import time
@@ -35,10 +40,9 @@ NO_ANSWER = (
     ValueError,
     TypeError,
     LookupError,
-    ArithmeticError,
+    ArithmeticError,  # a length that no machine can count
     AttributeError,
-    RecursionError,
-    MemoryError,
+    RecursionError,  # lists in lists in lists
 )
 # Before each value that we have written; what comes without it is not ours.
 MARK = b"desk1:"
@@ -222,18 +226,24 @@ class CountedRedisCache(RedisCache):  # type: ignore[misc]
             self._owe([key])
         return done
 
-    def set_many(self, data: dict[str, Any], timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> list[str]:
-        """Returns the keys that were not set, as Django’s contract has it. Marks that have no end are one command."""
+    def set_many(
+        self, data: dict[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: Any = None, client: Any = None
+    ) -> list[str]:
+        """Returns the keys that were not set, as Django’s contract has it."""
         try:
             if timeout is None and not any(map(kept_of, data)):
-                client = self.client
-                client.get_client().mset({client.make_key(key): client.encode(value) for key, value in data.items()})
-            else:
-                self.client.set_many(data, _at_most(timeout), *args, **kwargs)
-        except ConnectionInterrupted:
+                return [] if self._mark(data, version) else list(data)
+            self.client.set_many(data, _at_most(timeout), version, client)
+        except (ConnectionInterrupted, RedisError):
             self._owe(data)
             return list(data)
         return []
+
+    def _mark(self, marks: dict[str, Any], version: Any) -> bool:
+        """Marks without an end: one MSET, where each with an end of its own would be a command."""
+        client = self.client
+        written = {client.make_key(key, version): client.encode(value) for key, value in marks.items()}
+        return client.get_client(write=True).mset(written) is True
 
     def add(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, *args: Any, **kwargs: Any) -> bool:
         return bool(super().add(key, value, _at_most(timeout), *args, **kwargs))

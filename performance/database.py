@@ -43,6 +43,7 @@ CAME_IN = {
 
 VALID, MISSING, INVALID, BUILDING = "valid", "missing", "invalid", "being built"
 DIFFERENT, LOOSE, UNEXPECTED = "different", "no constraint", "unexpected"
+DROP_IT = "An administrator can drop it (tell whoever looks after the server)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,19 @@ class Report:
 
 def report() -> Report:
     """One bounded round of the catalogues; what cannot be read is said in words."""
+    return _read_all(counts=True)
+
+
+def structure() -> Report:
+    """Tables and indexes alone, without the rows of the day and the statements: what a plan is made of."""
+    return _read_all(counts=False)
+
+
+def _read_all(*, counts: bool) -> Report:
     unread: list[str] = []
+    days: dict[str, int] = {}
+    statements: list[Statement] = []
+    words = ""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(PATIENCE)
@@ -140,8 +153,9 @@ def report() -> Report:
         standing = read("The indexes", INDEXES, [list(indexes.tables())], unread)
         gone = [row["name"] for row in tables if not row["there"]]
         found = list(_indexes(standing, gone)) if standing else []
-        days = _last_day([row["name"] for row in tables if row["there"]], found, unread) if tables else {}
-        statements, words = slowest(server[0]["statements_in"] if server else None, unread)
+        if counts:
+            statements, words = slowest(server[0]["statements_in"] if server else None, unread)
+            days = _last_day([row["name"] for row in tables if row["there"]], found, unread)
     about: Row = server[0] if server else {"version": "", "since": None}
     waiting = _migrations_waiting() if any(index.state == MISSING for index in found) else 0
     made = Report(
@@ -235,8 +249,10 @@ def _last_day(there: list[str], found: list[Index], unread: list[str]) -> dict[s
     if not asked:
         return {}
     counts = ", ".join(f"({_newest(name)}) AS {name}" for name in asked)
-    sql = f"SELECT set_config('enable_seqscan', 'off', true), {counts}"
-    rows = read("The rows of the last day", sql, [timezone.now() - DAY] * len(asked), unread)
+    with connection.cursor() as cursor:
+        # A statement of its own: PostgreSQL plans the next one with it. It is the last of this transaction.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    rows = read("The rows of the last day", f"SELECT {counts}", [timezone.now() - DAY] * len(asked), unread)
     return {name: rows[0][name] for name in asked} if rows else {}
 
 
@@ -314,7 +330,7 @@ def _unexpected(row: Row) -> Index:
     if not row["valid"] and row["building"]:
         return _standing(row, BUILDING, "It is being built.")
     if not row["valid"] and re.search(r"_cc(new|old)\d*$", row["name"]):
-        words = "A rebuild that failed has left it. It costs time on each save; an administrator can drop it."
+        words = "A rebuild that failed has left it. It costs time on each save. " + DROP_IT
     else:
         words = "The desk’s migrations do not know it. It is left as it is."
     return _standing(row, UNEXPECTED, words)

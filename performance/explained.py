@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 # Pages of 8 kB. A smaller table is often read whole with good reason, and that takes a few milliseconds.
+PAGE_BYTES, PAGES_PER_MB = 8192, 128
 BIG_PAGES = 1000
 EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 
@@ -31,8 +32,8 @@ class Way:
         if not (self.whole and self.big):
             return ""
         return (
-            f"PostgreSQL reads the whole table (sequential scan of {self.table}, {self.pages // 128:,} MB), because it "
-            "has no index for the question, or does not take it. See Optimize on this page."
+            f"PostgreSQL reads the whole table (sequential scan of {self.table}, {self.pages // PAGES_PER_MB:,} MB), "
+            "because it has no index for the question, or does not take it. See Optimize on this page."
         )
 
 
@@ -50,8 +51,8 @@ def ways(statements: Iterable[tuple[str, Any]]) -> list[Way]:
                 elif index not in way.indexes:
                     way.indexes.append(index)
         cursor.execute(
-            "SELECT relname, pg_relation_size(oid) / 8192 FROM pg_class WHERE oid = ANY (%s::regclass[])",
-            [list(found)],
+            "SELECT relname, pg_relation_size(oid) / %s FROM pg_class WHERE oid = ANY (%s::regclass[])",
+            [PAGE_BYTES, list(found)],
         )
         for table, pages in cursor.fetchall():
             found[table].pages = pages

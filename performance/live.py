@@ -13,11 +13,13 @@ from performance.queue import DELAYS
 from performance.speed_charts import Bars, Curve, Line, bars, curves, table
 from performance.statements import BUDGET as STATEMENT_BUDGET
 from performance.timings import BOUNDS, WINDOWS, Figures
+from performance.verdict import FAILED_SHARE, LATE_SHARE
 
 HISTORY_SLOTS = 36  # ten minutes each: six hours
 # Seconds after which a page asks again: as often as what it shows can change much.
 AGAIN = {"minutes": 5, "hour": 15, "day": 60}
 MOST_CLASSES = 12
+BUDGET_AT = 66.7  # where the agreed time stands on a row's bar, of 100
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,16 @@ class Row:
         return 100 * self.figures.failed / self.figures.count
 
     @property
+    def failing(self) -> bool:
+        return self.figures.failed > FAILED_SHARE * self.figures.count
+
+    @property
     def statements(self) -> float:
         return self.figures.statements / self.figures.count
+
+    @property
+    def rows(self) -> float:
+        return self.figures.rows / self.figures.count
 
     @property
     def hit_share(self) -> float | None:
@@ -62,8 +72,8 @@ class Row:
 
     @property
     def bar(self) -> tuple[float, float]:
-        """How far p50 and p95 reach on a line of 100 on which the budget stands at two thirds."""
-        p50, p95 = ((value or 0) / self.budget * 200 / 3 for value in (self.figures.p50, self.figures.p95))
+        """How far p50 and p95 reach on a line of 100 on which the agreed time stands at BUDGET_AT."""
+        p50, p95 = ((value or 0) / self.budget * BUDGET_AT for value in (self.figures.p50, self.figures.p95))
         return round(min(p50, 100), 1), round(min(p95, 100), 1)
 
     def as_json(self) -> dict[str, Any]:
@@ -80,6 +90,7 @@ class Row:
             "refused": figures.refused,
             "failed": figures.failed,
             "statements": figures.statements,
+            "rows": figures.rows,
             "database_ms": rounded(figures.database / 1000),
             "cache_hits": figures.hits,
             "cache_misses": figures.misses,
@@ -88,7 +99,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Live:
-    """What happened in a window, and how many leads come in at the moment."""
+    """What happened in a window, and how many leads come in at the moment.
+
+    `asked` is what people waited for, `worked` what went on without anybody's waiting.
+    """
+
+    late_limit, failed_limit, budget_at = 100 * LATE_SHARE, 100 * FAILED_SHARE, BUDGET_AT
 
     window: str
     now: datetime
@@ -126,6 +142,14 @@ class Live:
     def error_share(self) -> float:
         return 100 * self.failed / self.count if self.count else 0.0
 
+    @property
+    def slow(self) -> bool:
+        return self.over > LATE_SHARE * self.count
+
+    @property
+    def failing(self) -> bool:
+        return self.failed > FAILED_SHARE * self.count
+
     def as_json(self) -> dict[str, Any]:
         return {
             "window": self.window,
@@ -145,8 +169,8 @@ def live(window: str, found: Mapping[str, Figures]) -> Live:
     return Live(
         window=window,
         now=timezone.now(),
-        asked=_rows((operation for operation in busy if not operation.by_worker), found),
-        worked=_rows((operation for operation in busy if operation.by_worker), found),
+        asked=_rows((operation for operation in busy if operation.waited_for), found),
+        worked=_rows((operation for operation in busy if not operation.waited_for), found),
         classes=_classes(window),
         quiet=[operation for operation in shown if operation not in busy],
         leads_per_minute=timings.leads_per_minute(),

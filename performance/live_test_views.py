@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, by_htmx, json_post
@@ -17,7 +18,6 @@ from performance import live_tests
 from performance.live_tests import FAILED, MOST_ROUNDS, ROUNDS, TESTS, Busy
 
 log = get_logger(__name__)
-PAGE = "/performance_metrics"
 BUSY = "Another live test is under way, and there is only ever one. Try again in a few seconds."
 BOUNDS = f"Choose between 1 and {MOST_ROUNDS} rounds."
 
@@ -75,5 +75,5 @@ def _answer(request: SignedInRequest, started: float, status: int, **answer: Any
     if "text/html" in request.headers.get("Accept", ""):
         messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
         anchor = f"#live-test-{test}" if test in TESTS else ""
-        return HttpResponseRedirect(f"{PAGE}{anchor}", status=303)
+        return HttpResponseRedirect(f"{reverse('performance_metrics')}{anchor}", status=303)
     return JsonResponse({**answer, "execution_time": since(started)}, status=status)

@@ -78,7 +78,7 @@ TESTS = {
         Trial(
             "dashboard",
             "Test dashboard",
-            "Makes the desks of the CRE and of the PS who have most to do, without what is kept of them in the cache.",
+            "Builds the dashboards of the busiest CRE and the busiest PS, without the cache.",
             live_work.dashboard_parts,
         ),
     )
@@ -207,6 +207,11 @@ def _found(trial: Trial, rounds: int) -> Found:
         trouble = _said(error)
         log.warning("live test failed", test=trial.name, error=type(error).__name__, exc_info=True)
     seconds = time.perf_counter() - started
+    untried = [f"“{part.words}”" for part, tried in tries if not tried]
+    if stopped and untried:
+        trouble = (
+            f"No round of {' and '.join(untried)} fitted into {LONGEST_SECONDS:.0f} seconds. That is far too slow."
+        )
     ways = _patiently(lambda: explained.ways(statements)) or []
     counts = _compared(before, _patiently(_counted))
     return _judged(tries, ways, counts, seconds, trouble, stopped)
@@ -226,15 +231,21 @@ def _patiently(look: Callable[[], T]) -> T | None:
 def _rounds(tries: Sequence[tuple[Part, list[Try]]], rounds: int, statements: list[tuple[str, Any]]) -> bool:
     """Does the parts in turn. Whether it had to end before all rounds were done.
 
-    A round of each goes before, which does not count: the process then has what it keeps between requests, and the
-    statements are noted.
+    A round of each goes before, which does not count but for the time: the process then has what it keeps between
+    requests, and the statements are noted.
     """
     started = time.perf_counter()
+
+    def late() -> bool:
+        return time.perf_counter() - started > LONGEST_SECONDS
+
     for part, _ in tries[:rounds]:
+        if late():
+            return True
         with connection.execute_wrapper(_noting(statements)):
             _round(part)
     for number in range(rounds):
-        if time.perf_counter() - started > LONGEST_SECONDS:
+        if late():
             return True
         part, tried = tries[number % len(tries)]
         tried.append(_round(part))
@@ -369,6 +380,7 @@ def _judged(
     lines = [_line(part, tried) for part, tried in tries if tried]
     left = [count.words for count in counts if count.own and count.after != "0"]
     slow = [line for line in lines if line.share > 100]
+    untried = [part.words for part, tried in tries if not tried]
     worst = max(lines, key=lambda line: line.share, default=None)
     verdict = FAILED if trouble or left else SLOW if slow else FAST
     found = Found(verdict, trouble, round(seconds, 3))
@@ -380,6 +392,7 @@ def _judged(
         *([] if counts else ["The rows could not be counted this time; the log says why. Try again in a minute."]),
         *(_slow_words(line) for line in slow),
         *filter(None, (way.warning for way in ways)),
+        *(f"“{words}” was not tried: choose more rounds." for words in untried if not trouble),
         *([f"Ended after {found.done} rounds, for {LONGEST_SECONDS:.0f} seconds had passed."] if stopped else []),
     ]
     if worst:
@@ -427,6 +440,15 @@ def _forget_old(name: str) -> None:
     LiveTest.objects.filter(pk__in=list(_runs(name).values_list("pk", flat=True)[KEPT:])).delete()
 
 
+class Limits(NamedTuple):
+    """What a test keeps within."""
+
+    rounds: int = MOST_ROUNDS
+    seconds: float = LONGEST_SECONDS
+    lock_milliseconds: int = LOCK_MILLISECONDS
+    statement_seconds: int = STATEMENT_MILLISECONDS // 1000
+
+
 class Past(NamedTuple):
     """A former run; `bar` is its share of the budget in percent, 200 at most."""
 
@@ -441,6 +463,7 @@ class Panel:
 
     trial: Trial
     past: list[Past]
+    limits = Limits()
 
     @property
     def latest(self) -> LiveTest | None:
@@ -453,7 +476,7 @@ class Panel:
     @property
     def left(self) -> str:
         """What the latest run has left behind, in words."""
-        counts = self.latest.result["counts"] if self.latest else []
+        counts = self.latest.result.get("counts", []) if self.latest else []
         return "nothing" if all(count["after"] == "0" for count in counts if count["own"]) else "something!"
 
     @property
@@ -473,8 +496,13 @@ def panel(name: str) -> Panel:
     runs = _runs(name).select_related("asked_by")[:SHOWN]
     return Panel(
         TESTS[name],
-        [Past(one, VERDICTS[one.result["verdict"]], min(one.result["share"], 200.0)) for one in runs],
+        [_past(one) for one in runs],
     )
+
+
+def _past(run: LiveTest) -> Past:
+    """Also of one that another release of the desk has kept."""
+    return Past(run, VERDICTS.get(run.result.get("verdict", ""), ""), min(run.result.get("share", 0.0), 200.0))
 
 
 def overview() -> list[Panel]:

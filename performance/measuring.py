@@ -1,4 +1,7 @@
-"""What one request or task takes: its time, its SQL statements and theirs, what the cache knew. Taken from outside."""
+"""What one request or task takes: its time, its SQL statements, their time and rows, what the cache knew.
+
+Taken from outside.
+"""
 
 import time
 from collections.abc import Callable
@@ -20,10 +23,12 @@ _here = _Here()
 class Measured:
     """Begins when it is made; `end()` must be called, and says how many seconds it took."""
 
-    __slots__ = ("_outer", "_started", "_wrappers", "reads", "seconds", "statements")
+    __slots__ = ("_outer", "_started", "_wrappers", "reads", "rows", "seconds", "statements")
 
     def __init__(self) -> None:
         self.statements: list[tuple[Any, float]] = []
+        # That the statements gave back or changed.
+        self.rows = 0
         # Keys that the cache was asked for, and whether it had them.
         self.reads: list[tuple[Any, bool]] = []
         self.seconds = 0.0
@@ -37,7 +42,12 @@ class Measured:
         """Django's hook around each statement. The parameters are passed by, and never kept."""
         started = time.perf_counter()
         try:
-            return execute(sql, params, many, context)
+            answer = execute(sql, params, many, context)
+            # The driver's own cursor; it says -1 where a statement has no rows.
+            rows = context["cursor"].cursor.rowcount
+            if rows > 0:
+                self.rows += rows
+            return answer
         finally:
             self.statements.append((sql, time.perf_counter() - started))
 

@@ -18,6 +18,7 @@ SHOWN = range(0, len(BOUNDS), 4)
 COUNTED = (
     ("desk_over_budget_total", "over", "Answers that took longer than their budget."),
     ("desk_statements_total", "statements", "SQL statements."),
+    ("desk_rows_total", "rows", "Rows that SQL statements gave back or changed."),
     ("desk_database_microseconds_total", "database", "Time of the SQL statements."),
     ("desk_cache_hits_total", "hits", "Looks into the cache that found something."),
     ("desk_cache_misses_total", "misses", "Looks into the cache that found nothing."),

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts.access import by_htmx
 from performance import timings
 from performance.measuring import Measured
 from performance.noting import note
-from performance.operations import OTHER, Operation, of_address
+from performance.operations import OTHER, POLLING, Operation, of_address
 
 
 class TimingsMiddleware:
@@ -26,7 +27,9 @@ class TimingsMiddleware:
         operation = _operation(request, response)
         if operation is not None:
             created = response.status_code == 201 and operation.name == "capture"
-            note(operation, measured, _outcome(response.status_code), created=created, person=person)
+            # A page left open would fill its person's last requests with what they never waited for.
+            whose = None if operation.polled else person
+            note(operation, measured, _outcome(response.status_code), created=created, person=whose)
         if person is not None:
             response.headers["Server-Timing"] = _server_timing(measured)
         return response
@@ -36,7 +39,9 @@ def _operation(request: HttpRequest, response: HttpResponse) -> Operation | None
     match = request.resolver_match
     if match is None:
         return OTHER if response.status_code >= 500 else None
-    return of_address(match.url_name or "", match.namespace, request.method or "")
+    name = match.url_name or ""
+    polls = name in POLLING and by_htmx(request) and "seen" in request.GET
+    return of_address(name, match.namespace, request.method or "", polls=polls)
 
 
 def _outcome(status: int) -> str:

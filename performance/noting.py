@@ -31,6 +31,7 @@ def note(
             person,
             measured.statements,
             measured.reads,
+            measured.rows,
         )
     )
     if measured.seconds * 1000 > operation.budget:
@@ -46,6 +47,7 @@ def _log_slow(operation: Operation, measured: Measured) -> None:
         milliseconds=round(measured.seconds * 1000, 1),
         budget=operation.budget,
         statements=len(measured.statements),
+        rows=measured.rows,
         database_milliseconds=round(measured.database_seconds * 1000, 1),
         slowest=[{"sql": _text(sql), "milliseconds": round(seconds * 1000, 1)} for sql, seconds in slowest],
     )

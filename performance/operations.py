@@ -5,12 +5,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Operation:
-    """`budget` is in milliseconds, at the server; a person waits for the network and the browser besides."""
+    """`budget` is in milliseconds, at the server; a person waits for the network and the browser besides.
+
+    Nobody waits for what a worker does, nor for what an open page asks by itself (`polled`).
+    """
 
     name: str
     words: str
     budget: float
     by_worker: bool = False
+    polled: bool = False
+
+    @property
+    def waited_for(self) -> bool:
+        return not (self.by_worker or self.polled)
 
 
 OPERATIONS = {
@@ -21,7 +29,6 @@ OPERATIONS = {
         Operation("update", "Saving an update", 60),
         Operation("next_call", "Next call", 60),
         Operation("cre_dashboard", "CRE’s dashboard", 150),
-        Operation("news", "The dashboard’s look for news", 30),
         Operation("ps_dashboard", "PS’s dashboard", 150),
         Operation("figures", "Figures", 150),
         Operation("search", "Search", 150),
@@ -32,6 +39,8 @@ OPERATIONS = {
         Operation("admin", "Supervision", 1000),
         Operation("performance_page", "Performance page", 1000),
         Operation("other", "Other pages", 300),
+        # Most answers say "nothing new"; one that finds something brings a list along.
+        Operation("news", "Open pages look for news", 100, polled=True),
         Operation("record", "Worker: call attempts recorded", 500, by_worker=True),
         Operation("mail", "Worker: a round of mail", 5000, by_worker=True),
         Operation("optimize", "Worker: the database put in order", 3_600_000, by_worker=True),
@@ -41,7 +50,7 @@ OPERATIONS = {
         Operation("mail_delay", "Mail: from save to the mail server", 10_000, by_worker=True),
     )
 }
-OTHER, OTHER_TASK = OPERATIONS["other"], OPERATIONS["other_task"]
+OTHER = OPERATIONS["other"]
 
 READ, SAVE = "GET", "POST"
 # By the address's name and what is done with it.
@@ -78,10 +87,13 @@ _ADDRESSES = {
     ("logout", SAVE): "sign_in",
     ("password", SAVE): "sign_in",
     ("performance_metrics", READ): "performance_page",
+    ("apply_database_optimizations", SAVE): "performance_page",
 }
+# These pages ask at their own address, every few seconds, whether there is news: with `seen`, what they show.
+POLLING = {"ps_dashboard", "lead"}
 # Asked by programs all day long, or by a page that refreshes itself: their times would hide what people wait for.
-# A live test takes as long as it is asked to.
-UNTIMED = {"healthz", "readyz", "metrics", "performance_part", "live_test"}
+# A live test takes as long as it is asked to, and clearing a cache as long as there is something in it.
+UNTIMED = {"healthz", "readyz", "metrics", "performance_part", "optimization", "live_test", "clear_cache"}
 _TASKS = {
     "followups.tasks.record_waiting": "record",
     "followups.tasks.mail_waiting": "mail",
@@ -89,12 +101,14 @@ _TASKS = {
 }
 
 
-def of_address(name: str, namespace: str, method: str) -> Operation | None:
-    """The operation of an address; None for what is not timed."""
+def of_address(name: str, namespace: str, method: str, *, polls: bool = False) -> Operation | None:
+    """The operation of an address; None for what is not timed. `polls` is whether a page has asked by itself."""
     if namespace == "admin":
         return OPERATIONS["admin"]
     if name in UNTIMED:
         return None
+    if polls:
+        return OPERATIONS["news"]
     kind = READ if method == "HEAD" else method
     return OPERATIONS[_ADDRESSES.get((name, kind), "other")]
 

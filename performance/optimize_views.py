@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
@@ -22,17 +23,24 @@ log = get_logger(__name__)
 
 NOTHING = "There is nothing to do: every index is there and valid, and no statistics are stale."
 BUSY = "The database is being put in order already, and only one request is carried out at a time."
-STARTED = "Asked for: a worker begins within seconds. You can close the page, it goes on."
+STARTED = "Requested. A worker will start within seconds. You can close the page meanwhile."
 WOULD = "This is what would be done. Nothing was changed."
 UNREADABLE = "PostgreSQL’s catalogues could not be read, so nothing was done."
-TRUE = {"true", "1", "yes", "on"}
+NOT_UNDERSTOOD = (
+    "Nothing was done, because the request could not be understood. It takes a form with “dry_run”, “true” or “false”, "
+    "or an empty one, and nothing else; nothing in the address, and no JSON."
+)
+TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
+FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
 
 @json_post(Role.SUPERVISOR)
 def apply_database_optimizations(request: SignedInRequest) -> HttpResponse:
     """Leaves a request for the workers; with `dry_run` it only answers what they would do."""
     started = time.perf_counter()
-    dry_run = request.POST.get("dry_run", "").strip().lower() in TRUE
+    dry_run = _dry_run(request)
+    if dry_run is None:
+        return _answer(request, started, 422, success=False, message=NOT_UNDERSTOOD)
     try:
         if dry_run:
             steps = [step.kept() for step in optimizing.plan()]
@@ -45,6 +53,18 @@ def apply_database_optimizations(request: SignedInRequest) -> HttpResponse:
     if job is None:
         return _answer(request, started, 200, message=NOTHING, steps=[])
     return _answer(request, started, 202, job, message=STARTED)
+
+
+def _dry_run(request: SignedInRequest) -> bool | None:
+    """Whether only a look is asked for; None where that is not certain: who wanted a look must not get the deed."""
+    if request.content_type not in FORMS and (request.content_type or request.body):
+        return None
+    if request.GET or request.FILES or set(request.POST) - {"dry_run", "csrfmiddlewaretoken"}:
+        return None
+    asked = {value.strip().lower() for value in request.POST.getlist("dry_run")}
+    if asked and asked <= TRUE:
+        return True
+    return False if asked <= FALSE else None
 
 
 def _answer(
@@ -62,15 +82,26 @@ def _answer(
     )
     if by_htmx(request) and status == 503:
         return render(request, "trouble.html", {"message": told["message"], "status": status}, status=status)
+    if by_htmx(request) and job:
+        context = {**_shown(request, job), "said": told["message"], "say": told["message"]}
+        return render(request, "performance/_job.html", context, status=status)
     if by_htmx(request):
-        said = {"said": told["message"], "say": told["message"]}
-        context = {**_shown(request, job), **said} if job else said
-        return render(request, "performance/_job.html" if job else "performance/_nothing.html", context, status=status)
+        return _anew(request, told["message"], good=told["success"])
     if "text/html" in request.headers.get("Accept", ""):
-        messages.add_message(request, messages.INFO if told["success"] else messages.WARNING, told["message"])
+        messages.add_message(request, _level(good=told["success"]), told["message"])
         goal = reverse("optimization", args=[job.pk]) if job else reverse("performance_metrics")
         return HttpResponseRedirect(goal, status=303)
     return JsonResponse({**told, "execution_time": since(started)}, status=status)
+
+
+def _anew(request: SignedInRequest, words: str, *, good: bool) -> HttpResponse:
+    """Has the browser load the whole page: what stands above the plan, too, is no longer true."""
+    messages.add_message(request, _level(good=good), words)
+    return HttpResponse(headers={"HX-Refresh": "true"})
+
+
+def _level(*, good: bool) -> int:
+    return messages.INFO if good else messages.WARNING
 
 
 @page_or_json(Role.SUPERVISOR)
@@ -85,11 +116,19 @@ def optimization(request: SignedInRequest, job: UUID) -> HttpResponse:
         told = {"success": found.state != Optimization.State.FAILED, **found.as_json()}
         told["progress"] = progress and {"phase": progress.phase, "share": progress.share}
         answer: HttpResponse = JsonResponse({**told, "execution_time": since(started)})
+    elif found.is_finished and _on_the_performance_page(request):
+        answer = _anew(request, _news(found), good=found.state == Optimization.State.DONE)
     else:
         answer = render(request, "performance/_job.html" if by_htmx(request) else "performance/job.html", context)
     answer["Cache-Control"] = "no-store"
     patch_vary_headers(answer, ["Accept", "HX-Request"])
     return answer
+
+
+def _on_the_performance_page(request: SignedInRequest) -> bool:
+    """Whether it is there that the request is looked at, below the verdict and the plan."""
+    here = urlsplit(request.headers.get("HX-Current-URL", "")).path
+    return by_htmx(request) and here == reverse("performance_metrics")
 
 
 def _shown(request: SignedInRequest, job: Optimization) -> dict[str, Any]:
@@ -104,4 +143,4 @@ def _shown(request: SignedInRequest, job: Optimization) -> dict[str, Any]:
 def _news(job: Optimization) -> str:
     if job.is_finished:
         return f"{job.get_state_display()}. {job.message}"
-    return f"{job.get_state_display()}. {job.steps_over} of {len(job.steps)} steps are over."
+    return f"{job.get_state_display()}. {job.steps_over} of {len(job.steps)} steps finished."

@@ -19,6 +19,8 @@ CREATE, REBUILD, ANALYZE = "create", "rebuild", "analyze"
 # What has become of a step.
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 NOT_NEEDED, NOT_TRIED = "not needed", "not tried"
+# Requests that are remembered; the log has them all.
+KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Unreadable(Exception):
 
 
 def plan(found: Report | None = None) -> list[Step]:
-    """What there is to do, in order; empty where nothing is."""
-    found = found or database.report()
+    """What there is to do, in order; empty where nothing is. Whoever has looked already says what was `found`."""
+    found = found or database.structure()
     if not found.readable:
         raise Unreadable(" ".join(found.unread))
     builds = list(_builds(found))
@@ -68,12 +70,20 @@ def ask(person: User, cause: str) -> Optimization | None:
         return None
     try:
         with transaction.atomic():
-            return Optimization.objects.create(asked_by=person, cause=cause[:64], steps=[step.kept() for step in steps])
+            asked = [step.kept() for step in steps]
+            job = Optimization.objects.create(asked_by=person, cause=cause[:64], steps=asked)
+            _forget_old()
+            return job
     except IntegrityError:
-        job = unfinished() or latest()
-        if job is None:
+        other = unfinished() or latest()
+        if other is None:
             raise
-        raise AlreadyRunning(job) from None
+        raise AlreadyRunning(other) from None
+
+
+def _forget_old() -> None:
+    newest = Optimization.objects.order_by("-created_at").values_list("pk", flat=True)
+    Optimization.objects.filter(pk__in=list(newest[KEPT:])).delete()
 
 
 def unfinished() -> Optimization | None:

@@ -5,9 +5,10 @@ The page is put together from parts. A part that cannot be read says so in its p
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property, partial
 from typing import Any
 
-from django.db.models import Model
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -20,9 +21,10 @@ from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, page_or_json, roles, wants_json
 from accounts.models import Role
-from performance import caches, database, live_tests, optimizing, queue, timings
-from performance.live import Live, live, pictures
-from performance.models import Optimization, SpeedReport
+from performance import caches, database, indexes, live_tests, optimizing, queue, timings
+from performance.database import Report
+from performance.live import AGAIN, Live, live, pictures
+from performance.models import SpeedReport
 from performance.timings import WINDOWS, Figures
 from performance.verdict import Trouble, Verdict, overall, troubles
 
@@ -31,7 +33,7 @@ log = get_logger(__name__)
 NOT_READ = "This part could not be read at the moment. The rest of the page is not affected; the log says why."
 AWAY = "This part could not be read: Redis, which keeps the figures, does not answer. Leads are saved all the same."
 REPORTS = 10
-NAMING = {"tests", "reports"}  # parts that tell of people by name: they are not in the figures
+NAMING = {"reports"}  # parts that tell of people by name: they are not in the figures
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,23 @@ class Read:
         return {"error": self.trouble} if self.trouble else plain(self.value)
 
 
+class Catalogues:
+    """PostgreSQL's catalogues, read at most once for all the parts of one page."""
+
+    @cached_property
+    def report(self) -> Report:
+        return database.report()
+
+
 @dataclass(frozen=True)
 class Part:
     """A section that is read by itself, whole or again on its own; `read` makes what its template shows."""
 
     name: str
+    title: str
+    about: str
     template: str
-    read: Callable[[], dict[str, Any]]
+    read: Callable[[Catalogues], dict[str, Any]]
 
 
 @page_or_json(Role.SUPERVISOR)
@@ -67,13 +79,11 @@ def performance_metrics(request: SignedInRequest) -> HttpResponse:
 
 
 def _page(request: SignedInRequest, window: str) -> HttpResponse:
-    read = {part.name: _read(part.name, part.read) for part in PARTS}
-    parts = {part.name: _shown(part, read[part.name], request) for part in PARTS}
-    windows = [(key, known.words, key == window) for key, known in WINDOWS.items()]
+    catalogues = Catalogues()
     context = {
-        **_now(window, _to_build(read.get("optimize"))),
-        "windows": windows,
-        "parts": parts,
+        **_now(window),
+        "windows": [(key, known.words, key == window) for key, known in WINDOWS.items()],
+        "parts": [(part, _shown(part, catalogues, request)) for part in PARTS],
         "charts": _charts(request),
     }
     return render(request, "performance/metrics.html", context)
@@ -93,8 +103,7 @@ def performance_part(request: SignedInRequest, name: str) -> HttpResponse:
     """A part of the page by itself, as the page asks for it again."""
     window = _window(request)
     if name == "now":
-        indexes = request.GET.get("indexes", "")
-        context = _now(window, int(indexes) if indexes.isdecimal() and len(indexes) < 4 else 0)
+        context = _now(window)
         # Said aloud only when it is another one than the page has.
         context["say"] = context["verdict"].key != request.GET.get("seen", context["verdict"].key)
         return render(request, "performance/_now.html", context)
@@ -103,7 +112,7 @@ def performance_part(request: SignedInRequest, name: str) -> HttpResponse:
     part = next((part for part in PARTS if part.name == name), None)
     if part is None:
         raise Http404
-    return HttpResponse(_shown(part, _read(part.name, part.read), request))
+    return HttpResponse(_shown(part, Catalogues(), request))
 
 
 def _window(request: HttpRequest) -> str:
@@ -114,37 +123,58 @@ def _window(request: HttpRequest) -> str:
 # --- What changes by the second -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Now:
-    """The last five minutes, the window that is looked at, and the queue; and how many indexes are to be built, which
-    is asked with the whole page and remembered by what refreshes it."""
+    """The last five minutes, the window that is looked at, the queue, and how many indexes are to be built."""
 
     minutes: Read
     live: Read
     queue: Read
-    indexes: int
+    indexes: Read
 
     @property
     def wrong(self) -> list[Trouble]:
-        return troubles(self.minutes.value, self.queue.value, self.indexes)
+        return troubles(self.minutes.value, self.queue.value, self.indexes.value or 0)
 
     @property
     def verdict(self) -> Verdict:
         return overall(self.minutes.value, self.wrong)
 
 
-def _read_now(window: str, indexes: int) -> Now:
+def _read_now(window: str) -> Now:
     minutes = _read("minutes", lambda: timings.figures("minutes"))
-    return Now(minutes, _read("live", lambda: _live(window, minutes.value)), _read("queue", queue.state), indexes)
+    return Now(
+        minutes,
+        _read("live", lambda: _live(window, minutes.value)),
+        _read("queue", queue.state),
+        _read("indexes", _to_build),
+    )
 
 
 def _live(window: str, minutes: Mapping[str, Figures] | None) -> Live:
-    known = minutes is not None and window == "minutes"
-    return live(window, minutes if known and minutes is not None else timings.figures(window))
+    return live(window, timings.figures(window) if minutes is None or window != "minutes" else minutes)
 
 
-def _now(window: str, indexes: int) -> dict[str, Any]:
-    now = _read_now(window, indexes)
-    query = {"window": window, "seen": now.verdict.key, "indexes": indexes}
-    again = reverse("performance_part", args=["now"], query=query)
+_TO_BUILD = """
+SELECT count(*)
+  FROM unnest(%s::text[]) AS asked (name)
+ WHERE NOT EXISTS (SELECT FROM pg_index AS i
+                    WHERE i.indexrelid = to_regclass(quote_ident(asked.name))
+                      AND i.indisvalid AND i.indisready AND i.indislive)
+"""
+
+
+def _to_build() -> int:
+    """How many of the indexes that can be built beside the running desk are missing or broken: asked each time, so
+    that the page says at once when they are there."""
+    names = [name for name, asked in indexes.expected().items() if asked.create]
+    with connection.cursor() as cursor:
+        cursor.execute(_TO_BUILD, [names])
+        number: int = cursor.fetchone()[0]
+    return number
+
+
+def _now(window: str) -> dict[str, Any]:
+    now = _read_now(window)
+    again = reverse("performance_part", args=["now"], query={"window": window, "seen": now.verdict.key})
     return {
         "verdict": now.verdict,
         "troubles": now.wrong,
@@ -154,7 +184,7 @@ def _now(window: str, indexes: int) -> dict[str, Any]:
         "queue_trouble": now.queue.trouble,
         "window": window,
         "again": again,
-        "seconds": now.live.value.seconds if now.live.value else 15,
+        "seconds": AGAIN[window],
     }
 
 
@@ -169,42 +199,67 @@ def _charts(request: HttpRequest) -> SafeString:
 
 
 # --- The parts that are read on demand ------------------------------------------------------------------------------
-def _caches() -> dict[str, Any]:
+def _caches(_: Catalogues) -> dict[str, Any]:
     return {"caches": caches.overview()}
 
 
-def _database() -> dict[str, Any]:
-    return {"database": database.report()}
+def _database(catalogues: Catalogues) -> dict[str, Any]:
+    return {"database": catalogues.report}
 
 
-def _optimize() -> dict[str, Any]:
-    return {"plan": optimizing.plan(), "job": Optimization.objects.order_by("-created_at").first()}
+def _optimize(catalogues: Catalogues) -> dict[str, Any]:
+    return {"plan": optimizing.plan(catalogues.report), "job": optimizing.latest()}
 
 
-def _tests() -> dict[str, Any]:
+def _tests(_: Catalogues) -> dict[str, Any]:
     return {"live_tests": live_tests.overview()}
 
 
-def _reports() -> dict[str, Any]:
+def _reports(_: Catalogues) -> dict[str, Any]:
     return {"reports": list(SpeedReport.objects.select_related("by").order_by("-id")[:REPORTS])}
 
 
 PARTS = (
-    Part("caches", "performance/_caches.html", _caches),
-    Part("database", "performance/_database.html", _database),
-    Part("optimize", "performance/_plan.html", _optimize),
-    Part("tests", "performance/_live_tests.html", _tests),
-    Part("reports", "performance/_reports.html", _reports),
+    Part(
+        "caches",
+        "Caches",
+        "What the desk keeps at hand so that it need not ask the database. Clearing one is safe: it fills again.",
+        "performance/_caches.html",
+        _caches,
+    ),
+    Part(
+        "database",
+        "Database",
+        "Tables, indexes and statements, as PostgreSQL’s catalogues tell of them. Row counts are its estimates.",
+        "performance/_database.html",
+        _database,
+    ),
+    Part(
+        "optimize",
+        "Optimize",
+        "Puts in order what can be put in order safely. Nothing is ever dropped.",
+        "performance/_plan.html",
+        _optimize,
+    ),
+    Part(
+        "tests",
+        "Tests",
+        "Runs the real thing on the real data, and takes it back: no row is left, and no mail goes out.",
+        "performance/_live_tests.html",
+        _tests,
+    ),
+    Part(
+        "reports",
+        "Reports from colleagues",
+        "Sent from “Is the desk fast?”, each with the figures of that moment.",
+        "performance/_reports.html",
+        _reports,
+    ),
 )
 
 
-def _to_build(plan: Read | None) -> int:
-    """How many indexes are missing or broken, as far as that could be read."""
-    steps = plan.value["plan"] if plan and plan.value else []
-    return len({step.index for step in steps if step.index})
-
-
-def _shown(part: Part, found: Read, request: HttpRequest) -> SafeString:
+def _shown(part: Part, catalogues: Catalogues, request: HttpRequest) -> SafeString:
+    found = _read(part.name, partial(part.read, catalogues))
     if found.trouble:
         return _trouble(found.trouble)
     return _rendered(part.template, found.value, request)
@@ -233,8 +288,9 @@ def _read(name: str, read: Callable[[], Any]) -> Read:
 # --- For a support ticket -------------------------------------------------------------------------------------------
 def _figures(window: str) -> dict[str, Any]:
     """All figures of the page. Nobody is named in them: neither customers nor colleagues."""
-    read = {part.name: _read(part.name, part.read) for part in PARTS if part.name not in NAMING}
-    now = _read_now(window, _to_build(read.get("optimize")))
+    catalogues = Catalogues()
+    read = {part.name: _read(part.name, partial(part.read, catalogues)) for part in PARTS if part.name not in NAMING}
+    now = _read_now(window)
     return {
         "at": timezone.now(),
         "verdict": {"kind": now.verdict.kind, "words": now.verdict.words, "detail": now.verdict.detail},
@@ -253,8 +309,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set):
         return [plain(one) for one in value]
-    if isinstance(value, Model):
-        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value

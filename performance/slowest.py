@@ -10,9 +10,13 @@ from performance.reading import read
 MOST, LENGTH = 10, 400
 TO_GET = (
     "pg_stat_statements is not installed in this database. Add it to shared_preload_libraries in postgresql.conf, "
-    "restart PostgreSQL, and run CREATE EXTENSION pg_stat_statements in this database as its administrator."
+    "restart PostgreSQL, and run CREATE EXTENSION pg_stat_statements in this database as its administrator (tell "
+    "whoever looks after the server)."
 )
-HIDDEN = "The desk’s role may not read the statements of other roles: GRANT pg_read_all_stats to it shows them."
+HIDDEN = (
+    "The desk’s role may not read the statements of other roles: GRANT pg_read_all_stats to it shows them (tell "
+    "whoever looks after the server)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Statement:
 def slowest(schema: str | None, unread: list[str]) -> tuple[list[Statement], str]:
     """The slowest in total, and a word where there are none or some are hidden.
 
-    Only what reads and writes rows: PostgreSQL keeps other commands as they were typed, passwords included.
+    Only what reads and writes rows: PostgreSQL keeps other commands as they were typed, passwords included. Where it
+    counts plans, it keeps what was planned and never came to its end, too.
     """
     if schema is None:
         return [], "" if unread else TO_GET
@@ -41,7 +46,7 @@ def slowest(schema: str | None, unread: list[str]) -> tuple[list[Statement], str
                sum(rows)::bigint AS rows,
                (SELECT count(*) FROM seen WHERE query = '<insufficient privilege>') AS hidden
           FROM seen WHERE query ~* '^\\s*(select|insert|update|delete|merge|with)\\M'
-         GROUP BY queryid ORDER BY total_ms DESC LIMIT {MOST}
+         GROUP BY queryid HAVING sum(calls) > 0 ORDER BY total_ms DESC LIMIT {MOST}
     """  # noqa: S608 - the schema's name comes quoted from the catalogue
     rows = read("The slowest statements", sql, [], unread)
     found = [

@@ -1,4 +1,4 @@
-"""The last hours as pictures: how long each thing took against its budget, and how many leads came in. Pure."""
+"""The last hours as pictures: how long each thing took against the agreed time, and how many leads came in. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Curve:
         slower = f"slower than agreed in {self.over} of {len(self.points)} steps" if self.over else "always within it"
         return (
             f"{name}, 95 of 100 answers within: at last {self.latest:.0f} ms, at most "
-            f"{self.worst.value or 0:.0f} ms at {self.worst.words}; the budget is {budget:.0f} ms, {slower}."
+            f"{self.worst.value or 0:.0f} ms at {self.worst.words}; the agreed time is {budget:.0f} ms, {slower}."
         )
 
 

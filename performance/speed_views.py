@@ -109,7 +109,7 @@ def told(user: User, verdict: Verdict, lines: list[Line]) -> str:
 def _line_in_words(line: Line) -> str:
     return (
         f"{line.words}: {_times(line.count)}, typically {line.typical:.0f} ms, slowest {line.slowest:.0f} ms, "
-        f"budget {line.budget:.0f} ms, late {line.late}"
+        f"agreed {line.budget:.0f} ms, late {line.late}"
     )
 
 
@@ -117,7 +117,7 @@ def _desk_in_words(found: dict[str, Figures]) -> list[str]:
     """What everybody's answers took, by operation, in the order of the table of operations."""
     return [
         f"{operation.words}: {_times(figures.count)}, p50 {figures.p50:.0f} ms, p95 {figures.p95:.0f} ms, "
-        f"budget {operation.budget:.0f} ms, late {figures.over}, failed {figures.failed}"
+        f"agreed {operation.budget:.0f} ms, late {figures.over}, failed {figures.failed}"
         for operation in OPERATIONS.values()
         if (figures := found.get(operation.name)) and figures.count
     ]

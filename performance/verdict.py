@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from followups.models import Kind
 from performance.health import WORKER_SILENT_SECONDS
 from performance.operations import OPERATIONS, Operation
-from performance.queue import Queue
+from performance.queue import Pile, Queue
 from performance.timings import Figures
 
 # One answer in twenty may be late, one in fifty may fail, before the desk is called slow or in trouble.
@@ -49,14 +50,15 @@ class Trouble:
 
 
 def judged(found: Mapping[str, Figures]) -> Verdict:
-    """Of all that people asked for; the workers' rounds are nobody's wait."""
-    asked = [figures for name, figures in found.items() if name in OPERATIONS and not OPERATIONS[name].by_worker]
+    """Of all that people waited for: neither the workers' rounds nor what open pages ask by themselves."""
+    asked = [figures for name, figures in found.items() if name in OPERATIONS and OPERATIONS[name].waited_for]
     count, failed = sum(one.count for one in asked), sum(one.failed for one in asked)
     late = sum(one.over for one in asked)
     if not count:
         return Verdict(FAST, "The desk is quiet.", "Nobody has asked it for anything in the last five minutes.")
     detail = (
-        f"{count - late:,} of {count:,} answers in the last five minutes came within their budget; {failed:,} failed."
+        f"{count - late:,} of {count:,} answers in the last five minutes came within the agreed time; "
+        f"{failed:,} failed."
     )
     if failed > FAILED_SHARE * count:
         return Verdict(BAD, "The desk is in trouble.", detail)
@@ -66,11 +68,11 @@ def judged(found: Mapping[str, Figures]) -> Verdict:
 
 
 def slower_than_agreed(found: Mapping[str, Figures]) -> list[Operation]:
-    """What people wait for longer than its budget, too often to be chance."""
+    """What people wait for longer than was agreed, too often to be chance."""
     return [
         operation
         for operation in OPERATIONS.values()
-        if not operation.by_worker
+        if operation.waited_for
         and (figures := found.get(operation.name)) is not None
         and figures.count >= ENOUGH
         and (figures.p95 or 0) > operation.budget
@@ -146,22 +148,33 @@ def _of_queue(queue: Queue | None) -> Iterator[Trouble]:
             # Without the present number of seconds, which would be news each time the page looks.
             f"No worker has shown itself for more than {WORKER_SILENT_SECONDS} seconds.",
             "Mails and call counts wait, nothing is lost. Start the worker and the beat again: on the server, "
-            "“systemctl restart lead-desk-worker lead-desk-beat”.",
+            "“systemctl restart lead-desk-worker lead-desk-beat”. If a worker is putting the database in order, see "
+            "“Optimize”, let it end first: a restart would break it off.",
             "queue",
         )
     # Without a worker, or without what nudges them, all waits.
     for pile in [] if silent or queue.workers is None else queue.late:
         yield Trouble(
             f"Work has been waiting for too long: {pile.words}.",
-            "If a worker is alive, its last error says why: look at the oldest row in the outbox."
-            if not pile.tries
-            else "It has been tried and did not work: look whether the mail server takes mail.",
+            _todo_of(pile),
             "queue",
         )
     if queue.dead.value:
+        pieces = "one piece of work was" if queue.dead.value == 1 else f"{queue.dead} pieces of work were"
         yield Trouble(
-            f"{queue.dead} given up by the workers.".capitalize(),
+            f"{pieces} given up by the workers.".capitalize(),
             "Look at the reason, put it right, and send again.",
             "queue",
             bad=False,
         )
+
+
+def _todo_of(pile: Pile) -> str:
+    if not pile.tries:
+        return (
+            "Nobody has tried it yet. If the number does not go down in a few minutes, look on the server whether the "
+            "beat and the worker run: “systemctl status lead-desk-beat lead-desk-worker”."
+        )
+    if pile.kind == Kind.ATTEMPT:
+        return "It has been tried and did not work: its row in the outbox names the last error."
+    return "It has been tried and did not work: look whether the mail server takes mail."

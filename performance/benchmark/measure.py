@@ -65,7 +65,6 @@ class Desk:
     """One size: its database, its servers' ports, and what is asked of them."""
 
     leads: int
-    database: str
     variables: dict[str, str]
     facts: Facts
     connection: psycopg.Connection[Any]

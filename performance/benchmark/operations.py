@@ -1,6 +1,6 @@
 """What is measured: for each operation how to ask, what a right answer is, and with how many clients."""
 
-import contextlib
+import gzip
 import itertools
 import json
 import random
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from django.urls import Resolver404, resolve
-
 from performance.benchmark.former import INDEXED, PLAIN
 from performance.benchmark.load import Answer
 from performance.benchmark.prepare import Facts
+from performance.page_views import AWAY, NOT_READ
 
 TOKEN = "b" * 32
 NO_LIMIT = 10**9
+CROWDS = (8, 32)
 MANY_CLIENTS = 16
 DASHBOARD = "/cre_dashboard?tab=pending"
 PERFORMANCE_PAGE = "/performance_metrics"
@@ -88,15 +88,17 @@ def request(
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
-def _has_page() -> bool:
-    """Whether this desk has the performance page."""
-    with contextlib.suppress(Resolver404):
-        return bool(resolve(PERFORMANCE_PAGE))
-    return False
-
-
 def _status(*wanted: int) -> Callable[[Answer], bool]:
     return lambda answer: answer.status in wanted
+
+
+_ok, _created, _found = _status(200), _status(201), _status(200, 302)
+
+
+def _whole(answer: Answer) -> bool:
+    """The performance page is there even where its parts could not be read; it does not count then."""
+    body = gzip.decompress(answer.body) if b"content-encoding: gzip" in answer.head.lower() else answer.body
+    return _ok(answer) and not any(words.encode() in body for words in (NOT_READ, AWAY))
 
 
 class Asker:
@@ -116,54 +118,51 @@ class Asker:
         self._updated = self._updates[0] if self._updates else ("", 0, "")
 
     def operations(self) -> list[Operation]:
-        """All of them, in the order of a round."""
-        facts, desk = self._facts, self._facts.desks[0]
-        typical = facts.desks[-1]
-        json_only = "application/json"
+        """All of them, in the order of a round: what is compared stands together."""
+        return [*self._posts(), *self._crowds(), *self._pages(), *self._by_processes()]
+
+    def _posts(self) -> Iterator[Operation]:
+        yield Operation("empty_post", *self._empty_post(STOCK, THEIRS), _ok)
+        yield Operation("our_empty_post", *self._empty_post(BARE, OURS), _ok)
+        yield Operation("capture", DESK, self.capture, _created)
+        yield Operation("duplicate_check", DESK, self.check, _ok)
+        yield Operation("update", DESK, self.update, self.updated)
+        yield Operation("former_indexed", STOCK, lambda: self.former(INDEXED), _created)
+        yield Operation("former", STOCK, lambda: self.former(PLAIN), _created)
+
+    def _crowds(self) -> Iterator[Operation]:
+        for clients in CROWDS:
+            yield Operation(f"empty_post_{clients}", *self._empty_post(STOCK, THEIRS), _ok, clients)
+            yield Operation(f"capture_{clients}", DESK, self.capture, _created, clients)
+
+    def _pages(self) -> Iterator[Operation]:
+        facts, busiest, typical = self._facts, self._facts.desks[0], self._facts.desks[-1]
         lost = f"/cre_dashboard?tab=lost&page={facts.deep}"
+        yield Operation("empty_page", *self._page(STOCK, "/empty_page", busiest, THEIRS), _ok)
+        yield Operation("our_empty_page", *self._page(BARE, "/empty_page", busiest), _ok)
+        yield Operation("dashboard", *self._page(DESK, DASHBOARD, busiest), _ok)
+        yield Operation("dashboard_cold", DESK, self.dashboard_cold, _ok)
+        yield Operation("dashboard_typical", *self._page(DESK, DASHBOARD, typical), _ok)
+        yield Operation("dashboard_deep", *self._page(DESK, lost, busiest), _ok)
+        yield Operation("phone_search", DESK, self.search, _found)
+        yield Operation("ps_dashboard", *self._page(DESK, "/ps_dashboard?tab=pending", facts.ps), _ok)
+        yield Operation("performance_page", *self._page(DESK, PERFORMANCE_PAGE, facts.supervisor), _whole)
+        yield Operation("next_call", DESK, self.next_call, self.claimed, most=max(1, len(facts.callers)))
+        for name, schema in (("former_dashboard_indexed", INDEXED), ("former_dashboard", PLAIN)):
+            yield Operation(name, *self._page(STOCK, f"/former/{schema}/dashboard", busiest, THEIRS), _ok)
 
-        def page(server: str, path: str, who: str, kind: int = OURS) -> tuple[str, Callable[[], bytes]]:
-            asked = request("GET", path, facts.sessions[who][kind])
-            return server, lambda: asked
+    def _by_processes(self) -> Iterator[Operation]:
+        for server, name in CAPTURE_BY.items():
+            yield Operation(name, server, self.capture, _created, MANY_CLIENTS)
 
-        def empty(server: str, kind: int) -> tuple[str, Callable[[], bytes]]:
-            asked = request("POST", "/empty", facts.sessions[desk][kind], {"a": "1"}, json_only)
-            return server, lambda: asked
+    def _page(self, server: str, path: str, who: str, kind: int = OURS) -> tuple[str, Callable[[], bytes]]:
+        asked = request("GET", path, self._facts.sessions[who][kind])
+        return server, lambda: asked
 
-        ok, created = _status(200), _status(201)
-        return [
-            Operation("empty_post", *empty(STOCK, THEIRS), ok),
-            Operation("our_empty_post", *empty(BARE, OURS), ok),
-            Operation("capture", DESK, self.capture, created),
-            Operation("duplicate_check", DESK, self.check, ok),
-            Operation("update", DESK, self.update, self.updated),
-            Operation("former_indexed", STOCK, lambda: self.former(INDEXED), created),
-            Operation("former", STOCK, lambda: self.former(PLAIN), created),
-            Operation("empty_post_8", *empty(STOCK, THEIRS), ok, clients=8),
-            Operation("capture_8", DESK, self.capture, created, clients=8),
-            Operation("empty_post_32", *empty(STOCK, THEIRS), ok, clients=32),
-            Operation("capture_32", DESK, self.capture, created, clients=32),
-            Operation("empty_page", *page(STOCK, "/empty_page", desk, THEIRS), ok),
-            Operation("our_empty_page", *page(BARE, "/empty_page", desk), ok),
-            Operation("dashboard", *page(DESK, DASHBOARD, desk), ok),
-            Operation("dashboard_cold", DESK, self.dashboard_cold, ok),
-            Operation("dashboard_typical", *page(DESK, DASHBOARD, typical), ok),
-            Operation("dashboard_deep", *page(DESK, lost, desk), ok),
-            Operation("phone_search", DESK, self.search, _status(200, 302)),
-            Operation("ps_dashboard", *page(DESK, "/ps_dashboard?tab=pending", facts.ps), ok),
-            *(
-                [Operation("performance_page", *page(DESK, PERFORMANCE_PAGE, facts.supervisor), ok)]
-                if _has_page()
-                else []
-            ),
-            Operation("next_call", DESK, self.next_call, self.claimed, most=max(1, len(facts.callers))),
-            Operation("former_dashboard_indexed", *page(STOCK, f"/former/{INDEXED}/dashboard", desk, THEIRS), ok),
-            Operation("former_dashboard", *page(STOCK, f"/former/{PLAIN}/dashboard", desk, THEIRS), ok),
-            *(
-                Operation(name, server, self.capture, created, clients=MANY_CLIENTS)
-                for server, name in CAPTURE_BY.items()
-            ),
-        ]
+    def _empty_post(self, server: str, kind: int) -> tuple[str, Callable[[], bytes]]:
+        session = self._facts.sessions[self._facts.desks[0]][kind]
+        asked = request("POST", "/empty", session, {"a": "1"}, "application/json")
+        return server, lambda: asked
 
     # --- What is typed ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ DEEPEST = 1_000
 class Facts:
     """Of one size: sessions by username (the desk's, stock Django's), and rows to ask about."""
 
-    leads: int
     sessions: dict[str, tuple[str, str]]
     desks: list[str]
     first_desk: int  # the key of its row
@@ -37,10 +36,8 @@ class Facts:
     own_phones: list[str]  # of the first desk
     updates: list[tuple[str, int, str]]  # uid, version, whose
     callers: list[str]  # a name for each lead that a next call could be
-    deep: str
-    deep_page: int
+    deep: str  # the cursor of a far page of the first desk's Lost leads
     counts_statements: bool
-    postgresql: str
 
 
 def main(step: str, leads: int, static: bool) -> None:
@@ -70,7 +67,6 @@ def _fill(leads: int) -> float:
 def _facts(leads: int) -> Facts:
     # The models are there only after django.setup().
     from django.db import connection
-    from django.db.models import Count, Q
 
     from accounts.models import Role, User
     from followups import buckets
@@ -78,42 +74,48 @@ def _facts(leads: int) -> Facts:
 
     if (found := LeadMaster.objects.count()) != leads:
         raise SystemExit(f"{connection.settings_dict['NAME']} holds {found:,} leads and not {leads:,}.")
-    pending = Count("cre_leads", filter=Q(cre_leads__final_status="Pending"))
-    cres = list(User.objects.filter(role=Role.CRE).annotate(open_leads=pending).order_by("-open_leads", "pk"))
+    cres = _busiest(Role.CRE, "cre_leads")
     desks, capturers = cres[:DESKS], cres[-CAPTURERS:]
-    ps = (
-        User.objects.filter(role=Role.PS)
-        .annotate(held=Count("ps_leads", filter=Q(ps_leads__final_status="Pending")))
-        .latest("held")
-    )
-    deep, deep_page = _deep(desks[0])
+    ps = _busiest(Role.PS, "ps_leads")[0]
+    supervisor = User.objects.filter(role=Role.SUPERVISOR, is_active=True).order_by("pk")[0]
     fresh = LeadMaster.objects.filter(buckets.FRESH, cre__in=desks)
     updates = list(fresh.order_by("id").values_list("uid", "version", "cre__username")[:UPDATES])
-    phones = LeadMaster.objects.values_list("customer_mobile_number", flat=True)
-    supervisor = User.objects.filter(role=Role.SUPERVISOR, is_active=True).order_by("pk")[0]
-    people = [*desks, *capturers, ps, supervisor]
+    phones = LeadMaster.objects.order_by("-id").values_list("customer_mobile_number", flat=True)
     return Facts(
-        leads=leads,
-        sessions={person.username: (_session(person, ours=True), _session(person, ours=False)) for person in people},
+        sessions={
+            person.username: (_session(person, ours=True), _session(person, ours=False))
+            for person in [*desks, *capturers, ps, supervisor]
+        },
         desks=[person.username for person in desks],
         first_desk=desks[0].pk,
         supervisor=supervisor.username,
         capturers=[person.username for person in capturers],
         ps=ps.username,
-        sellers=list(
-            User.objects.filter(role=Role.PS, is_active=True, branch__isnull=False).values_list(
-                "username", "name", "branch__name"
-            )
-        ),
-        known_phones=list(phones.order_by("-id")[:KNOWN]),
-        own_phones=list(phones.filter(cre=desks[0]).order_by("-id")[:KNOWN]),
+        sellers=_sellers(),
+        known_phones=list(phones[:KNOWN]),
+        own_phones=list(phones.filter(cre=desks[0])[:KNOWN]),
         updates=updates,
         callers=_callers(desks[1:], {uid for uid, _, _ in updates}),
-        deep=deep,
-        deep_page=deep_page,
+        deep=_deep(desks[0]),
         counts_statements=_counts_statements(),
-        postgresql=str(connection.pg_version),  # type: ignore[attr-defined]
     )
+
+
+def _busiest(role: str, leads: str) -> list[Any]:
+    """All with this role; who holds the most pending leads comes first."""
+    from django.db.models import Count, Q
+
+    from accounts.models import User
+
+    pending = Count(leads, filter=Q(**{f"{leads}__final_status": "Pending"}))
+    return list(User.objects.filter(role=role).annotate(pending=pending).order_by("-pending", "pk"))
+
+
+def _sellers() -> list[tuple[str, str, str]]:
+    from accounts.models import Role, User
+
+    sellers = User.objects.filter(role=Role.PS, is_active=True, branch__isnull=False)
+    return list(sellers.values_list("username", "name", "branch__name"))
 
 
 def _callers(cres: list[Any], updated: set[str]) -> list[str]:
@@ -128,8 +130,8 @@ def _callers(cres: list[Any], updated: set[str]) -> list[str]:
     return list(found[: 2 * UPDATES : 2])
 
 
-def _deep(cre: Any) -> tuple[str, int]:
-    """The cursor of page 1,000 of this CRE's Lost leads, or of their last whole page; and its number."""
+def _deep(cre: Any) -> str:
+    """The cursor of page 1,000 of this CRE's Lost leads, or of their last whole page."""
     from followups.paging import SIZE, Order
     from leads.board import LOST
     from leads.models import LeadMaster
@@ -137,10 +139,7 @@ def _deep(cre: Any) -> tuple[str, int]:
     order = Order(LeadMaster, LOST.order)
     lost = LeadMaster.objects.filter(cre=cre, final_status="Lost").order_by(*order.first())
     page = max(1, min(DEEPEST, lost.count() // SIZE))
-    if page == 1:
-        return "", 1
-    edge = lost[(page - 1) * SIZE - 1]
-    return order.cursor(edge, newer=False), page
+    return order.cursor(lost[(page - 1) * SIZE - 1], newer=False) if page > 1 else ""
 
 
 def _session(person: Any, *, ours: bool) -> str:

@@ -5,12 +5,12 @@ import json
 import os
 import platform
 import random
+import runpy
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,21 @@ import django
 import psycopg
 import redis
 from django.conf import settings
+from django.core.cache import cache as desk_cache
 
 from performance.benchmark import databases, former, operations
 from performance.benchmark.measure import Desk, Measuring, Tell, Wanted
 from performance.benchmark.operations import Asker, Operation
 from performance.benchmark.prepare import Facts
-from performance.benchmark.processes import Processes, free_port
+from performance.benchmark.processes import Failed, Processes, free_port
 from performance.benchmark.report import Results
+from performance.cache_names import KEPT
 
 # A load of a million takes minutes; more than this for each thousand leads is a machine to be looked at.
 LOAD_LIMIT, LOAD_LIMIT_PER_LEAD = 300.0, 0.005
 PREPARE = "performance.benchmark.prepare"
+# The clients of a warm-up ask before the first of them has its answer, and so has made something to drop.
+MOST_IN_VAIN = 20
 SERVER_SETTINGS = ("server_version", "shared_buffers", "fsync", "synchronous_commit", "max_connections", "jit")
 
 
@@ -62,10 +66,10 @@ def benchmark(wanted: Wanted, tell: Tell) -> Results:
             variables = _variables(name, cache, sink, directory)
             facts = _facts(processes, leads, variables, static=not desks)
             connection = stack.enter_context(psycopg.connect(databases.conninfo(name), autocommit=True))
-            desks.append(Desk(leads, name, variables, facts, connection))
+            desks.append(Desk(leads, variables, facts, connection))
         for desk in desks:
             kept = stack.enter_context(redis.Redis.from_url(desk.variables["REDIS_URL"]))
-            desk.operations = _asked(desk, phones, wanted, partial(_forget_desk, kept, desk.facts.first_desk))
+            desk.operations = _asked(desk, phones, wanted, _forget_desk(kept, desk.facts.first_desk))
         Measuring(processes, desks, results, wanted, tell).run()
         results.facts["load_after"] = _load()
         for desk in desks:
@@ -124,10 +128,25 @@ def _asked(desk: Desk, phones: Iterator[str], wanted: Wanted, forget: Callable[[
     ]
 
 
-def _forget_desk(kept: redis.Redis, person: int) -> None:
-    """Drops what is kept of a CRE's desk, as any write that touches one of their leads makes it worthless."""
-    if keys := list(kept.scan_iter(f"desk:1:board:{person}:*", count=1000)):
-        kept.delete(*keys)
+def _forget_desk(kept: redis.Redis, person: int) -> Callable[[], None]:
+    """Drops what is kept of a CRE's desk, as any write that touches one of their leads makes it worthless.
+
+    Raises Failed where again and again there is nothing: then it is kept elsewhere, and no desk would be made anew.
+    """
+    (prefix,) = next(of.prefixes for of in KEPT if of.name == "dashboards")
+    pattern = str(desk_cache.make_key(f"{prefix}{person}:*"))
+    in_vain = 0
+
+    def forget() -> None:
+        nonlocal in_vain
+        keys = list(kept.scan_iter(pattern, count=1000))
+        in_vain = 0 if keys else in_vain + 1
+        if in_vain > MOST_IN_VAIN:
+            raise Failed(f"Nothing is kept of the desk under {pattern}, so none was made anew.")
+        if keys:
+            kept.delete(*keys)
+
+    return forget
 
 
 def _new_phones() -> Iterator[str]:
@@ -150,6 +169,7 @@ def _rows(desk: Desk) -> dict[str, int]:
 
 def _machine(wanted: Wanted) -> dict[str, Any]:
     root = Path(settings.BASE_DIR)
+    gunicorn = runpy.run_path(str(root / "deploy" / "gunicorn.conf.py"))
     with psycopg.connect(databases.conninfo(str(settings.DATABASES["default"]["NAME"]))) as server:
         shown = {name: server.execute(f"SHOW {name}".encode()).fetchone() for name in SERVER_SETTINGS}
     return {
@@ -162,8 +182,8 @@ def _machine(wanted: Wanted) -> dict[str, Any]:
         "postgresql_settings": {name: row and row[0] for name, row in shown.items()},
         "cpus": os.cpu_count(),
         "platform": platform.platform(),
-        "workers": int(os.environ.get("WEB_CONCURRENCY") or 2),
-        "threads": int(os.environ.get("WEB_THREADS") or 4),
+        "workers": gunicorn["workers"],
+        "threads": gunicorn["threads"],
         "rounds": wanted.rounds,
         "seconds": wanted.seconds,
         "load_before": _load(),

@@ -1,7 +1,10 @@
 """The benchmark, small: what it says is whole, and it leaves nothing and touches nothing that is not its own."""
 
+import gzip
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -9,19 +12,30 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
+from redis import Redis
 
-from performance.benchmark import databases
+from followups import kept
+from followups.kept import Kept
+from performance.benchmark import databases, operations, report
 from performance.benchmark.figures import Series, quantile, ratio
-from performance.benchmark.load import Sample, parsed, press
+from performance.benchmark.load import Answer, Sample, parsed, press
+from performance.benchmark.operations import Asker, Operation
+from performance.benchmark.prepare import Facts
 from performance.benchmark.processes import Failed, Processes
+from performance.benchmark.run import MOST_IN_VAIN, _forget_desk
+from performance.page_views import AWAY, NOT_READ
 
 ROOT = Path(settings.BASE_DIR)
 RATIOS = {
@@ -43,7 +57,7 @@ SMALL = {"leads": [300], "rounds": 1, "seconds": 0.05}
 # What the ratios need, and the operations that go their own way.
 NEEDED = (
     "raw_insert,empty_post,empty_post_8,empty_page,capture,capture_8,capture_2_web,duplicate_check,update,next_call,"
-    "dashboard,dashboard_cold,former,former_indexed,recorded,record_delay"
+    "dashboard,dashboard_cold,performance_page,former,former_indexed,recorded,record_delay"
 )
 
 
@@ -161,6 +175,76 @@ def test_ended_half_way_it_leaves_nothing(server: Any) -> None:
     assert run.returncode != 0
     assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
     assert of_the_benchmark(server) == []
+
+
+# --- What is asked ----------------------------------------------------------------------------------------------------
+
+
+def asked() -> list[Operation]:
+    facts = Facts(
+        sessions=defaultdict(lambda: ("ours", "theirs")),
+        desks=["cre1", "cre2"],
+        first_desk=1,
+        supervisor="supervisor",
+        capturers=["cre9"],
+        ps="ps1",
+        sellers=[("ps1", "Kiran", "ATTAPUR")],
+        known_phones=["+918800000001"],
+        own_phones=["+918800000001"],
+        updates=[("M-1", 1, "cre1")],
+        callers=["cre2"],
+        deep="",
+        counts_statements=True,
+    )
+    return Asker(facts, random.Random(1), itertools.repeat("+918800000002"), lambda: None).operations()
+
+
+def test_every_name_in_the_tables_is_one_that_is_measured() -> None:
+    names = [operation.name for operation in asked()]
+    measured = {*names, operations.RAW, *operations.DRAINED, *operations.DELAYS}
+    assert len(names) == len(set(names))
+    assert set(operations.DESKS) <= measured
+    assert {name for _, above, below, _ in report.WITHIN for name in (above, below)} <= measured
+    assert sorted(row.name for row in report.ROWS) == sorted(measured)
+    ratios = {name for name, *_ in report.WITHIN} | set(report.GROWTH) | {"capture_statements"}
+    assert {goal.name for goal in report.GOALS} <= ratios
+    assert ratios >= RATIOS
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("shown", "whole"), [("Live", True), (NOT_READ, False), (AWAY, False)])
+def test_a_performance_page_that_is_not_whole_is_a_wrong_answer(shown: str, whole: bool, packed: bool) -> None:
+    page = next(operation for operation in asked() if operation.name == "performance_page")
+    body = f"<p>{shown}</p>".encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip" if packed else b"HTTP/1.1 200 OK"
+    assert page.right(Answer(200, head, gzip.compress(body) if packed else body)) == whole
+
+
+def test_the_desk_that_is_made_anew_was_dropped_and_no_other(
+    empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "KEEP", timedelta(minutes=5))
+    tomorrow = timezone.now() + timedelta(days=1)
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        forget = _forget_desk(redis, 5)
+        for _ in range(MOST_IN_VAIN + 1):
+            for person in (5, 55):
+                Kept(person, 0).keep("page", [1], tomorrow)
+            forget()
+            assert [Kept(person, 0).look("page") for person in (5, 55)] == [None, [1]]
+
+
+def test_a_desk_of_which_nothing_is_ever_kept_ends_the_run(empty_cache: None) -> None:
+    cache.set("elsewhere:5:page", [1])
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        forget = _forget_desk(redis, 5)
+        for _ in range(MOST_IN_VAIN):
+            forget()
+        with pytest.raises(Failed, match="Nothing is kept of the desk under desk:1:board:5:"):
+            forget()
+
+
+# --- What is made of it -----------------------------------------------------------------------------------------------
 
 
 def test_what_does_not_start_is_told_in_its_own_words(tmp_path: Path) -> None:

@@ -33,7 +33,21 @@ from leads.forms import CheckForm, LeadForm
 from leads.models import LeadMaster, Source
 from leads.tests.factories import enquiry, make_lead
 from performance import explained, live_tests, live_work, timings
-from performance.live_tests import FAILED, KEPT, MOST_ROUNDS, SLOW, TESTS, Busy, Try, overview, panel, run
+from performance.live_tests import (
+    FAILED,
+    KEPT,
+    LOCK_MILLISECONDS,
+    LONGEST_SECONDS,
+    MOST_ROUNDS,
+    SLOW,
+    STATEMENT_MILLISECONDS,
+    TESTS,
+    Busy,
+    Try,
+    overview,
+    panel,
+    run,
+)
 from performance.live_work import RANGE, Part, number
 from performance.models import LiveTest
 from performance.operations import OPERATIONS
@@ -41,6 +55,47 @@ from performance.operations import OPERATIONS
 committed = pytest.mark.django_db(transaction=True)
 rolled_back = pytest.mark.django_db
 ALL = list(TESTS)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is at the moment. The tests of a limit set it themselves."""
+    for limit in ("LOCK_MILLISECONDS", "STATEMENT_MILLISECONDS"):
+        monkeypatch.setattr(live_tests, limit, 60_000)
+    monkeypatch.setattr(live_tests, "LONGEST_SECONDS", 1e9)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for a colleague as long as a supervisor's test does."""
+    monkeypatch.setattr(live_tests, "LOCK_MILLISECONDS", LOCK_MILLISECONDS)
+
+
+class Clock:
+    """Stands for the module `time`: it goes on only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def wait(self, *seconds: float) -> Callable[[], None]:
+        """Work that takes so long, each time; the last of them ever after."""
+        left = list(seconds)
+
+        def work() -> None:
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+
+        return work
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(live_tests, "time", made)
+    monkeypatch.setattr(live_tests, "LONGEST_SECONDS", LONGEST_SECONDS)
+    return made
 
 
 def rows() -> dict[str, int]:
@@ -68,9 +123,10 @@ def busy_desk(cast: Cast) -> None:
         capture(enquiry(status=status, **place, **follow_up), cast.asha)
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, once: Callable[[], object], *, writes: bool = False) -> None:
-    """In place of the dashboard test's work."""
-    parts = [Part(OPERATIONS["cre_dashboard"], "Planted", once, writes)]
+def plant(monkeypatch: pytest.MonkeyPatch, *work: Callable[[], object], writes: bool = False) -> None:
+    """In place of the dashboard test's work, a part each."""
+    names = ("First", "Second")
+    parts = [Part(OPERATIONS["cre_dashboard"], name, once, writes) for name, once in zip(names, work, strict=False)]
     monkeypatch.setitem(TESTS, "dashboard", replace(TESTS["dashboard"], parts=lambda: parts))
 
 
@@ -239,7 +295,7 @@ def test_leads_that_people_save_meanwhile_are_all_there_and_do_not_disturb_the_c
         ready.wait()
         found = run("capture", MOST_ROUNDS, cast.meera).result
         saved = {uid for one in working for uid in one.result()}
-    assert (found["verdict"], found["done"]) != (FAILED, 0), found["message"]
+    assert found["done"] == MOST_ROUNDS, found["message"]
     assert [count for count in found["counts"] if count["own"] and count["after"] != "0"] == []
     assert len(saved) == each * len(people)
     assert set(LeadMaster.objects.values_list("uid", flat=True)) == saved
@@ -276,6 +332,7 @@ def test_there_is_one_test_at_a_time(cast: Cast, monkeypatch: pytest.MonkeyPatch
 
 
 @committed
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("name", ALL)
 def test_a_test_gives_way_to_who_holds_the_whole_table(name: str, cast: Cast) -> None:
     busy_desk(cast)
@@ -289,6 +346,7 @@ def test_a_test_gives_way_to_who_holds_the_whole_table(name: str, cast: Cast) ->
 
 
 @committed
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("person", ["asha", "kiran"])
 def test_a_test_gives_way_to_who_holds_a_person(person: str, cast: Cast) -> None:
     busy_desk(cast)
@@ -301,6 +359,7 @@ def test_a_test_gives_way_to_who_holds_a_person(person: str, cast: Cast) -> None
 
 
 @committed
+@pytest.mark.usefixtures("hasty")
 def test_a_test_gives_way_to_who_saves_the_same_number(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     lead, taken = make_lead(cast.asha), number()
     monkeypatch.setattr(live_work, "number", lambda: taken)
@@ -313,6 +372,7 @@ def test_a_test_gives_way_to_who_saves_the_same_number(cast: Cast, monkeypatch: 
 
 
 @committed
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("writes", "read_only"), [(True, "off"), (False, "on")])
 def test_the_limits_hold_in_each_round_and_no_longer(
     writes: bool, read_only: str, cast: Cast, monkeypatch: pytest.MonkeyPatch
@@ -327,6 +387,7 @@ def test_the_limits_hold_in_each_round_and_no_longer(
             )
             found.append(cursor.fetchone())
 
+    monkeypatch.setattr(live_tests, "STATEMENT_MILLISECONDS", STATEMENT_MILLISECONDS)
     look()
     plant(monkeypatch, look, writes=writes)
     run("dashboard", 2, cast.meera)
@@ -378,13 +439,43 @@ def test_a_test_whose_connection_is_cut_ends_in_words(cast: Cast, monkeypatch: p
 
 
 @rolled_back
-def test_no_round_begins_when_the_time_is_up(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = iter(range(100))
-    monkeypatch.setattr(live_tests, "LONGEST_SECONDS", 0.2)
-    plant(monkeypatch, lambda: time.sleep(0.3) if next(rounds) == 3 else None)
+def test_no_round_begins_when_the_time_is_up(cast: Cast, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    plant(monkeypatch, clock.wait(LONGEST_SECONDS / 4))
     found = run("dashboard", 50, cast.meera).result
-    assert found["done"] == 3
-    assert "Ended after 3 rounds" in found["warnings"][-1]
+    # And one before them, which does not count.
+    assert found["done"] == 4
+    assert found["verdict"] != FAILED
+    assert "Ended after 4 rounds" in found["warnings"][-1]
+
+
+@rolled_back
+def test_where_not_one_round_fitted_into_the_time_it_is_not_called_fast(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    begun: list[str] = []
+    plant(monkeypatch, clock.wait(LONGEST_SECONDS + 1), lambda: begun.append("Second"))
+    found = run("dashboard", 50, cast.meera).result
+    assert (found["verdict"], found["done"], found["lines"]) == (FAILED, 0, [])
+    assert found["message"].startswith("Not finished. No round of “First” and “Second” fitted into 5 seconds.")
+    assert begun == []
+    assert panel("dashboard").verdict == "Not finished."
+
+
+@rolled_back
+def test_a_part_for_which_no_time_was_left_is_named(cast: Cast, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    plant(monkeypatch, clock.wait(LONGEST_SECONDS / 2, LONGEST_SECONDS), clock.wait(LONGEST_SECONDS / 4))
+    found = run("dashboard", 50, cast.meera).result
+    assert (found["verdict"], found["done"]) == (FAILED, 1)
+    assert [line["words"] for line in found["lines"]] == ["First"]
+    assert "No round of “Second” fitted into 5 seconds." in found["message"]
+
+
+@rolled_back
+def test_a_part_for_which_too_few_rounds_were_asked_is_named(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, lambda: None, lambda: None)
+    found = run("dashboard", 1, cast.meera).result
+    assert [line["words"] for line in found["lines"]] == ["First"]
+    assert "“Second” was not tried: choose more rounds." in found["warnings"]
 
 
 @rolled_back
@@ -423,7 +514,7 @@ def test_a_test_says_what_each_operation_took(name: str, lines: list[tuple[str, 
         assert 0 < line["p50"] <= line["p95"] <= line["slowest"]
         assert 0 < line["database"] < line["slowest"]
         assert line["budget"] == OPERATIONS[line["operation"]].budget
-        assert line["statements"] == (1 if name != "dashboard" else line["statements"])
+        assert line["statements"] in ((1,) if name != "dashboard" else range(4, 20))
     assert kept_run.asked_by == cast.meera
 
 
@@ -480,7 +571,7 @@ def test_a_small_table_that_is_read_whole_is_no_warning(cast: Cast) -> None:
     busy_desk(cast)
     found = run("dashboard", 2, cast.meera).result
     assert any(way["whole"] for way in found["ways"])
-    assert found["warnings"] == []
+    assert not any("sequential scan" in warning for warning in found["warnings"])
 
 
 @rolled_back
@@ -582,6 +673,13 @@ def test_fifty_runs_are_kept_of_each_test_and_ten_are_shown(cast: Cast) -> None:
     assert [past.run for past in shown.past] == list(kept_runs[:10])
     assert shown.latest == newest
     assert shown.past[1].bar == 200
+
+
+@rolled_back
+def test_a_run_that_another_release_has_kept_is_shown_as_far_as_it_can_be_read(cast: Cast) -> None:
+    LiveTest.objects.create(name="capture", asked_by=cast.meera, rounds=1, result={"speed": "good"})
+    shown = panel("capture")
+    assert (shown.verdict, shown.past[0].bar, shown.left) == ("", 0, "nothing")
 
 
 @rolled_back

@@ -59,6 +59,8 @@ def test_the_counts_are_those_of_all_that_was_done(client: Client, cast: Cast, q
     assert 'desk_answers_total{operation="capture",outcome="refused"} 2' in lines
     assert "desk_leads_created_total 1" in lines
     assert "desk_timings_lost_total 0" in lines
+    rows = [line.split()[-1] for line in lines if line.startswith('desk_rows_total{operation="capture"}')]
+    assert [int(number) >= 3 for number in rows] == [True]
     assert 'desk_statement_kind_total{kind="capture"} 3' in lines
     assert 'desk_cache_reads_total{cache="sessions",found="yes"} 3' in lines
     below = [int(line.split()[-1]) for line in lines if line.startswith("desk_operation_seconds_bucket")]

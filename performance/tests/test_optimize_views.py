@@ -3,11 +3,13 @@
 import threading
 import uuid
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -100,6 +102,50 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(supervisor: Clien
     assert standing() == before
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.usefixtures("missing")
+@pytest.mark.parametrize(
+    ("query", "content_type", "body"),
+    [
+        ("?dry_run=1", FORM, ""),
+        ("?dry_run=true", FORM, "dry_run=true"),
+        ("", FORM, "dry_run=y"),
+        ("", FORM, "dry_run=true,"),
+        ("", FORM, "dry_run=dry"),
+        ("", FORM, "dry_run=false&dry_run=true"),
+        ("", FORM, "dryrun=true"),
+        ("", FORM, "dry-run"),
+        ("", "application/json", '{"dry_run": true}'),
+        ("", "application/json", "{}"),
+        ("", "text/plain", "dry_run=true"),
+        ("", MULTIPART_CONTENT, encode_multipart(BOUNDARY, {"dry_run": StringIO("true")}).decode()),
+        ("", "", "dry_run=true"),
+    ],
+)
+def test_what_may_have_meant_only_a_look_is_never_carried_out(
+    supervisor: Client, query: str, content_type: str, body: str
+) -> None:
+    for headers in ({}, HTML):
+        response = supervisor.generic("POST", ADDRESS + query, body, content_type=content_type, headers=headers)
+        assert response.status_code == (303 if headers else 422)
+        assert not Optimization.objects.exists()
+    answer = supervisor.generic("POST", ADDRESS + query, body, content_type=content_type).json()
+    assert answer["success"] is False
+    assert "could not be understood" in answer["message"]
+
+
+@pytest.mark.usefixtures("missing")
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("", ""), (FORM, ""), (FORM, "dry_run="), (FORM, "dry_run=False"), (FORM, "dry_run=0&csrfmiddlewaretoken=x")],
+)
+def test_a_plain_request_is_carried_out(supervisor: Client, content_type: str, body: str) -> None:
+    assert supervisor.generic("POST", ADDRESS, body, content_type=content_type).status_code == 202
+    assert Optimization.objects.count() == 1
+
+
 @pytest.mark.usefixtures("missing")
 def test_asking_leaves_a_request_for_the_workers(
     supervisor: Client, cast: Cast, caplog: pytest.LogCaptureFixture
@@ -130,6 +176,8 @@ def test_where_there_is_nothing_to_do_it_says_so_and_makes_no_request(
     assert response.json()["message"].startswith("There is nothing to do")
     assert response.json()["steps"] == []
     assert not Optimization.objects.exists()
+    # Somebody else has had it done: the rest of the page does not know yet.
+    assert supervisor.post(ADDRESS, headers=HTMX)["HX-Refresh"] == "true"
 
 
 @pytest.mark.usefixtures("missing")
@@ -184,7 +232,7 @@ def test_a_form_without_a_script_leads_to_the_page_of_the_request(supervisor: Cl
     response = supervisor.post(ADDRESS, headers=HTML)
     job = Optimization.objects.get()
     assert (response.status_code, response["Location"]) == (303, f"/performance_metrics/jobs/{job.pk}")
-    assert "a worker begins within seconds" in supervisor.get(response["Location"]).content.decode()
+    assert "A worker will start within seconds" in supervisor.get(response["Location"]).content.decode()
 
 
 @pytest.mark.usefixtures("missing")
@@ -192,7 +240,7 @@ def test_in_place_it_shows_how_far_it_is(supervisor: Client, cast: Cast) -> None
     shown = supervisor.post(ADDRESS, headers=HTMX)
     assert shown.status_code == 202
     assert shown.content.decode().strip().startswith('<div id="optimization-job"')
-    assert 'data-say="Asked for' in shown.content.decode()
+    assert 'data-say="Requested.' in shown.content.decode()
     assert supervisor.post(ADDRESS, headers=HTMX).status_code == 409
 
 
@@ -219,6 +267,23 @@ def test_the_page_asks_for_itself_again_until_it_is_done(supervisor: Client, cas
     assert "All done: 1 step." in done
 
 
+def test_below_the_verdict_the_end_of_it_has_the_whole_page_loaded_anew(supervisor: Client, cast: Cast) -> None:
+    """The verdict speaks of the indexes that were missing when the page was loaded."""
+    job = made(cast.meera, state="running", seen_at=timezone.now())
+    address, here = reverse("optimization", args=[job.pk]), {**HTMX, "HX-Current-URL": "http://testserver"}
+    metrics = {**here, "HX-Current-URL": "http://testserver/performance_metrics?window=hour#optimize"}
+    assert "HX-Refresh" not in supervisor.get(address, headers=metrics)
+    Optimization.objects.update(state="failed", ended_at=timezone.now(), message="1 of 1 steps failed.")
+    assert "HX-Refresh" not in supervisor.get(
+        address, headers={**here, "HX-Current-URL": f"http://testserver{address}"}
+    )
+    ended = supervisor.get(address, headers=metrics)
+    assert (ended["HX-Refresh"], ended["Cache-Control"]) == ("true", "no-store")
+    page = supervisor.get("/performance_metrics").content.decode()
+    assert "Failed. 1 of 1 steps failed." in page
+    assert address in page
+
+
 def test_it_tells_the_truth_about_a_failure(supervisor: Client, cast: Cast) -> None:
     job = finished(cast.meera, "failed", message="1 of 1 steps failed.")
     job.steps[0] |= {"state": "failed", "error": "Out of disk space.", "seconds": 1.5}
@@ -241,7 +306,7 @@ def test_a_program_gets_the_same_as_json(supervisor: Client, cast: Cast) -> None
 def test_only_news_is_said_aloud(supervisor: Client, cast: Cast) -> None:
     job = made(cast.meera, state="running", seen_at=timezone.now())
     assert "data-say" not in page(supervisor, job, "?seen=running-0", **HTMX)
-    assert 'data-say="Running. 0 of 1 steps are over."' in page(supervisor, job, "?seen=waiting-0", **HTMX)
+    assert 'data-say="Running. 0 of 1 steps finished."' in page(supervisor, job, "?seen=waiting-0", **HTMX)
 
 
 def test_no_worker_is_said_to_be_missing_before_its_time(supervisor: Client, cast: Cast) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core import mail
+from django.db import transaction
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from redis import Redis
+from time_machine import TimeMachineFixture
 
 from conftest import Cast
 from followups import delivery, recorder
@@ -20,7 +22,7 @@ from leads.services import capture_lead
 from leads.tests.factories import enquiry, make_lead
 from performance import queue, timings
 from performance.queue import Pile, state
-from performance.tests.conftest import Impostor
+from performance.tests.conftest import MOST_VISITS, Impostor
 
 pytestmark = pytest.mark.django_db
 
@@ -98,31 +100,42 @@ def test_it_asks_as_often_of_fifty_rows_as_of_two(
             state()
 
 
-def test_each_process_that_is_nudged_counts_as_a_worker_for_a_minute(cast: Cast, quiet: None, redis: Redis) -> None:
+def test_each_process_that_is_nudged_counts_as_a_worker_for_a_minute(
+    cast: Cast, quiet: None, redis: Redis, time_machine: TimeMachineFixture
+) -> None:
+    time_machine.move_to("2026-11-22 10:00:30+00:00", tick=False)
     assert state().workers == (0, None)
     record_waiting()
     mail_waiting()
-    redis.zadd(WORKER_PROCESSES, {"elsewhere 12": time.time() - 30, "elsewhere 13": time.time() - 90})
+    redis.zadd(WORKER_PROCESSES, {"elsewhere 12": time.time() - 60, "elsewhere 13": time.time() - 61})
     workers = state().workers
-    assert workers is not None
-    assert workers.processes == 2
+    assert workers == (2, 0)
+    assert workers
     assert workers.alive
 
 
-def test_workers_that_are_silent_are_not_called_alive(cast: Cast, quiet: None, redis: Redis) -> None:
+def test_workers_that_are_silent_are_not_called_alive(
+    cast: Cast, quiet: None, redis: Redis, time_machine: TimeMachineFixture
+) -> None:
+    time_machine.move_to("2026-11-22 10:00:30+00:00", tick=False)
     redis.zadd(WORKER_PROCESSES, {"here 12": time.time() - 11})
     workers = state().workers
-    assert workers is not None
+    assert workers == (1, 11)
+    assert workers
     assert not workers.alive
-    assert 11 <= (workers.silent or 0) < 60
 
 
 def test_how_long_mails_and_attempts_have_waited_is_told(
-    cast: Cast, quiet: None, monkeypatch: pytest.MonkeyPatch
+    cast: Cast,
+    quiet: None,
+    time_machine: TimeMachineFixture,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
+    time_machine.move_to("2026-11-22 10:00:30+00:00", tick=False)
     capture_lead(enquiry(branch_id=cast.attapur.pk, ps_id=cast.kiran.pk), cast.asha)
     Outbox.objects.update(created_at=timezone.now() - timedelta(seconds=20))
-    assert recorder.record_waiting() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        assert recorder.record_waiting() == 1
     assert delivery.mail_waiting() == 1
     assert len(mail.outbox) == 1
     timings.flush()
@@ -131,6 +144,17 @@ def test_how_long_mails_and_attempts_have_waited_is_told(
     for delay in delays.values():
         assert delay.p95 == pytest.approx(20, rel=0.25)
         assert delay.late
+
+
+def test_a_recording_that_is_rolled_back_has_ended_nobodys_waiting(
+    cast: Cast, quiet: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    capture_lead(enquiry(), cast.asha)
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        assert recorder.record_waiting() == 1
+        transaction.set_rollback(True)
+    timings.flush()
+    assert "record_delay" not in timings.figures("minutes")
 
 
 @pytest.mark.parametrize("words", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["hangs", "answers nonsense"])
@@ -143,7 +167,7 @@ def test_a_redis_that_fails_hides_the_workers_and_nothing_else(
     assert found.workers is None
     assert found.delays is None
     assert str(found.piles[2].waiting) == "1"
-    assert standing.visits == 1
+    assert standing.visits <= MOST_VISITS
 
 
 def test_whose_mail_was_given_up_is_not_in_the_figures(cast: Cast, quiet: None) -> None:

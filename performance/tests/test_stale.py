@@ -92,7 +92,7 @@ def test_who_may_not_be_here_any_more_is_out_with_the_next_request(cast: Cast, h
 
 
 CHANGED: dict[str, tuple[Callable[[Cast], Any], str, Any]] = {
-    "name in the admin": (lambda cast: change_in_admin(cast, cast.kiran, name="Kiran Rao"), "name", "Kiran Rao"),
+    "name in the admin": (lambda cast: change_in_admin(cast, cast.kiran, name="Kiran Second"), "name", "Kiran Second"),
     "branch in the admin": (
         lambda cast: change_in_admin(cast, cast.kiran, branch=str(cast.malakpet.pk)),
         "branch_id",
@@ -285,11 +285,11 @@ def test_a_closed_branch_is_offered_for_a_minute_at_most_and_given_no_lead(cast:
 
 
 def test_a_new_source_can_be_named_at_once_and_is_offered_within_a_minute(cast: Cast, asha: Client) -> None:
-    Source.objects.create(source="RADIO", sub_source="Mirchi", letter="R")
-    assert post(asha, source="RADIO", subsource="Mirchi").status_code == 201
-    Source.objects.create(source="RADIO", sub_source="City", letter="R")
+    Source.objects.create(source="RADIO", sub_source="City One", letter="R")
+    assert post(asha, source="RADIO", subsource="City One").status_code == 201
+    Source.objects.create(source="RADIO", sub_source="City Two", letter="R")
     a_minute_later()
-    assert "City" in asha.get("/add_lead").content.decode()
+    assert "City Two" in asha.get("/add_lead").content.decode()
 
 
 def test_a_source_that_was_taken_away_is_taken_for_a_minute_at_most(cast: Cast, asha: Client) -> None:
@@ -304,4 +304,4 @@ def test_a_lead_is_saved_by_who_was_let_in_a_moment_ago_only_if_they_still_may(c
     with connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_user SET is_active = false WHERE id = %s", [cast.asha.pk])
     answer = asha.post("/add_lead_optimized", fields())
-    assert answer.status_code in (401, 403)
+    assert answer.status_code == 403
