@@ -13,6 +13,10 @@ from accounts.access import wants_json
 from accounts.views import form_out_of_date
 
 log = get_logger(__name__)
+READ_ONLY = (
+    "The desk’s data can only be read at the moment. Nothing was saved; what you typed is still here. Try later."
+)
+READ_ONLY_STATE = "25006"
 BUSY = "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
 UNREADABLE = "This could not be read: it is too large, or not a form. Nothing was saved."
 BROKEN = (
@@ -35,14 +39,21 @@ class DatabaseTroubleMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, TROUBLE):
-            return None
-        return _busy(request, exception)
+        return _busy(request, exception) if _is_trouble(exception) else None
+
+
+def _is_trouble(error: BaseException | None) -> bool:
+    return isinstance(error, TROUBLE) or _is_read_only(error)
+
+
+def _is_read_only(error: BaseException | None) -> bool:
+    """PostgreSQL takes no writes: it stands by for another server, or somebody has told it so."""
+    return getattr(error and error.__cause__, "sqlstate", None) == READ_ONLY_STATE
 
 
 def _busy(request: HttpRequest, error: BaseException) -> HttpResponse:
     log.error("database trouble", error=str(error).strip(), path=request.path)
-    response = say(request, BUSY, 503)
+    response = say(request, READ_ONLY if _is_read_only(error) else BUSY, 503)
     response["Retry-After"] = "2"
     return response
 
@@ -55,7 +66,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """What nobody has foreseen; and a database that is away before a view is reached."""
     error = sys.exc_info()[1]
-    if isinstance(error, TROUBLE):
+    if error and _is_trouble(error):
         return _busy(request, error)
     if _answers_json(request):
         return say(request, BROKEN, 500)

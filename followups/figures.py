@@ -10,6 +10,7 @@ conversion  won ÷ assigned, always
 first call  the first attempt, whether the customer was reached or not: since the lead came in, or was given to the PS
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
@@ -37,6 +38,7 @@ from django.db.models.functions import Greatest, Least, TruncDate, TruncTime
 from accounts.models import Role, User
 from followups.acceptance import ACCEPT_WITHIN
 from followups.catalogue import FinalStatus
+from followups.kept import CLOCKS_DIFFER
 from followups.models import CallAttempt, PSFollowup
 from followups.periods import Period
 from followups.working_hours import CLOSES, DAY, MINUTE, OPENS, WORKING_DAY
@@ -243,20 +245,29 @@ class Place(NamedTuple):
     own: bool
 
 
-def places(team: str, winners: QuerySet[User], leads: str, period: Period, reader: User) -> list[Place]:
+def places(
+    team: str, winners: QuerySet[User], leads: str, period: Period, reader: User, saved_at: float = 0
+) -> list[Place]:
     """The first TOP of `winners` by leads won in the period, whenever these came in; and `reader`, if further down.
 
-    `leads` is the way from a person to their leads. One statement, kept for five minutes under the name of the team.
+    `leads` is the way from a person to their leads. One statement, kept for five minutes under the name of the team;
+    not for whose browser has saved something since (`saved_at`, in seconds since 1970).
     """
     key = f"most-won:{team}:{period.since:%Y%m%d%H%M}:{period.until:%Y%m%d%H%M}"
-    rows: list[tuple[int, str, int]] | None = cache.get(key)
-    if rows is None:
-        won = {"final_status": FinalStatus.WON, "won_at__gte": period.since, "won_at__lt": period.until}
-        in_period = Q(**{f"{leads}__{name}": value for name, value in won.items()})
-        counted = winners.filter(in_period, is_active=True).values_list("pk", "name").annotate(won=Count(leads))
-        rows = sorted(counted.order_by(), key=lambda row: (-row[2], row[1]))
-        cache.set(key, rows, KEPT_SECONDS)
+    match cache.get(key):
+        case [float() as counted_at, list() as rows] if counted_at > saved_at + CLOCKS_DIFFER:
+            pass
+        case _:
+            counted_at, rows = time.time(), _most_won(winners, leads, period)
+            cache.set(key, [counted_at, rows], KEPT_SECONDS)
     return _places(rows, reader)
+
+
+def _most_won(winners: QuerySet[User], leads: str, period: Period) -> list[tuple[int, str, int]]:
+    won = {"final_status": FinalStatus.WON, "won_at__gte": period.since, "won_at__lt": period.until}
+    in_period = Q(**{f"{leads}__{name}": value for name, value in won.items()})
+    counted = winners.filter(in_period, is_active=True).values_list("pk", "name").annotate(won=Count(leads))
+    return sorted(counted.order_by(), key=lambda row: (-row[2], row[1]))
 
 
 def _places(rows: Iterable[tuple[int, str, int]], reader: User) -> list[Place]:
@@ -268,7 +279,7 @@ def _places(rows: Iterable[tuple[int, str, int]], reader: User) -> list[Place]:
     return [place for index, place in enumerate(found) if index < TOP or place.own]
 
 
-def places_in_branch(ps: User, period: Period) -> list[Place]:
+def places_in_branch(ps: User, period: Period, saved_at: float = 0) -> list[Place]:
     """The PS of one branch, by leads won."""
     sellers = User.objects.filter(branch=ps.branch_id, role=Role.PS)
-    return places(f"branch-{ps.branch_id}", sellers, "ps_leads", period, ps)
+    return places(f"branch-{ps.branch_id}", sellers, "ps_leads", period, ps, saved_at)

@@ -14,6 +14,7 @@ from followups import charts, periods
 from followups.acceptance import ACCEPT_WITHIN
 from followups.figures import Figures, Place, places_in_branch, ps_figures
 from followups.periods import Period
+from followups.saved import saved_at
 
 
 @require_safe
@@ -26,7 +27,8 @@ def ps_analytics(request: SignedInRequest) -> HttpResponse:
     if isinstance(period, Period):
         before = periods.before(period, now)
         figures = ps_figures(request.user, period, before)
-        context = shown(figures, period, before, now, places_in_branch(request.user, period))
+        places = places_in_branch(request.user, period, saved_at(request))
+        context = shown(figures, period, before, now, places)
         context |= {"tiles": charts.ps_tiles(figures, ACCEPT_WITHIN), "accept_within": ACCEPT_WITHIN}
     return answer(request, "followups/ps_analytics.html", period, context)
 

@@ -1,6 +1,7 @@
 """The pages of the CRE's desk: the desk itself, and what it asks for every so often while it is looked at."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +22,7 @@ from followups.acceptance import WAITING_SHOWN, waiting_for
 from followups.kept import Kept
 from followups.saved import saved_at
 from leads.board import CLOSED, FRESH, REPEATS, TABS, WORK, Counts, Tab, count, links, shown
-from leads.filters import FilterForm, Filters
+from leads.filters import DAYS, FilterForm, Filters
 from leads.next_call import in_hand
 from leads.sources import sources
 
@@ -45,7 +46,7 @@ def cre_dashboard(request: SignedInRequest) -> HttpResponse:
     page = kept.look(name)
     if not isinstance(page, dict) or page.keys() != PAGE:
         page, until = _page(request, kept)
-        if request.GET.dict().items() <= page["query"].items():
+        if request.GET.dict().items() <= page["query"].items() and _few_have(page["filters"]):
             # Further pages are seldom looked at twice, and of addresses that nobody offers there is no end.
             kept.keep(name, page, until)
     body = mark_safe(page["body"])  # noqa: S308 - a template has made it
@@ -96,8 +97,14 @@ def _counts(request: SignedInRequest, kept: Kept, filters: Filters, now: datetim
     found = Counts.read(kept.look(name))
     if found is None:
         found = count(request.user, filters, now)
-        kept.keep(name, found.as_json(), found.until)
+        if _few_have(filters.query):
+            kept.keep(name, found.as_json(), found.until)
     return found
+
+
+def _few_have(query: Mapping[str, str]) -> bool:
+    """Whether these filters are some of a few: of days from one to another there are too many to keep a page each."""
+    return query.keys().isdisjoint(DAYS)
 
 
 @require_safe

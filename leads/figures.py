@@ -20,6 +20,6 @@ def cre_figures(cre: User, period: Period, before: Period) -> Figures:
     return count(mine, CAME_IN, period, before)
 
 
-def places_in_team(cre: User, period: Period) -> list[Place]:
+def places_in_team(cre: User, period: Period, saved_at: float = 0) -> list[Place]:
     """The CREs, by leads won."""
-    return places("team", User.objects.filter(role=Role.CRE), "cre_leads", period, cre)
+    return places("team", User.objects.filter(role=Role.CRE), "cre_leads", period, cre, saved_at)

@@ -11,6 +11,7 @@ from accounts.models import Role
 from followups import charts, periods
 from followups.figures_views import answer, asked, shown
 from followups.periods import Period
+from followups.saved import saved_at
 from leads.figures import cre_figures, places_in_team
 
 
@@ -24,6 +25,7 @@ def cre_analytics(request: SignedInRequest) -> HttpResponse:
     if isinstance(period, Period):
         before = periods.before(period, now)
         figures = cre_figures(request.user, period, before)
-        context = shown(figures, period, before, now, places_in_team(request.user, period))
+        places = places_in_team(request.user, period, saved_at(request))
+        context = shown(figures, period, before, now, places)
         context["tiles"] = charts.cre_tiles(figures)
     return answer(request, "leads/cre_analytics.html", period, context)

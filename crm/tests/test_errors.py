@@ -124,3 +124,19 @@ def test_the_admin_has_no_door_of_its_own(cast: Cast, client: Client) -> None:
     assert client.get("/admin/", follow=True).status_code == 403
     client.force_login(cast.meera)
     assert client.get("/admin/login/", follow=True).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_writes_is_503_in_words(cast: Cast) -> None:
+    """As one that stands by for another."""
+    client = Client()
+    client.force_login(cast.asha)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        response = client.post("/add_lead_optimized", fields())
+    finally:
+        connection.close()
+    assert response.status_code == 503
+    assert "can only be read at the moment" in response.json()["message"]
+    assert not LeadMaster.objects.exists()

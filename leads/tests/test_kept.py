@@ -340,7 +340,15 @@ def test_a_write_that_is_undone_touches_nothing(cast: Cast, prepared: LeadMaster
 
 
 @pytest.mark.parametrize(
-    "query", ["tab=pending&x=1", "tab=nonsense", "tab=pending&page=abc", "tab=pending&category=x", "restored=no"]
+    "query",
+    [
+        "tab=pending&x=1",
+        "tab=nonsense",
+        "tab=pending&page=abc",
+        "tab=pending&category=x",
+        "restored=no",
+        "period=range&from=2026-01-01&to=2026-01-02",
+    ],
 )
 def test_addresses_that_nobody_offers_do_not_fill_the_cache(
     cast: Cast, prepared: LeadMaster, browsers: Browsers, query: str
@@ -349,6 +357,15 @@ def test_addresses_that_nobody_offers_do_not_fill_the_cache(
     kept_before = set(cache.keys("board:*"))  # type: ignore[attr-defined]
     assert browsers["asha"].get(f"/cre_dashboard?{query}").status_code == 200
     assert set(cache.keys("board:*")) == kept_before  # type: ignore[attr-defined]
+
+
+def test_whoever_wins_a_lead_sees_it_among_the_top_five_at_once(
+    cast: Cast, prepared: LeadMaster, browsers: Browsers
+) -> None:
+    forget("most-won:*")
+    assert "Nobody has won a lead" in browsers["asha"].get("/cre_analytics").text
+    closes_it(cast, prepared, browsers)
+    assert "Nobody has won a lead" not in browsers["asha"].get("/cre_analytics").text
 
 
 def test_nobody_sees_what_is_kept_for_somebody_else(cast: Cast, prepared: LeadMaster, browsers: Browsers) -> None:

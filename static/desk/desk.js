@@ -90,7 +90,10 @@
   document.addEventListener("htmx:timeout", ({ detail }) => trouble(detail.elt, UNREACHED, 0));
   document.addEventListener("htmx:responseError", ({ detail }) =>
     trouble(detail.elt, wordsOf(detail.xhr), detail.xhr.status));
-  document.addEventListener("htmx:beforeSwap", calm);
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    // What a page asks by itself does not wipe away what was said to its reader.
+    if (!detail.requestConfig.elt.hasAttribute("data-poll")) calm();
+  });
 
   // A page that nobody looks at, or nobody is signed in to, does not ask whether something has changed.
   document.addEventListener("htmx:beforeRequest", (event) => {
