@@ -340,6 +340,8 @@ def _answer(row: dict[str, Any], actor: User) -> Captured:
     if not row["may_capture"]:
         raise NotAllowed
     if row["replayed"]:
+        # Whoever sends a form again has not seen its answer, nor the browser that something was saved.
+        kept.touched(row["cre_id"], row["ps_id"])
         return replace(_known(Outcome(row["replayed"]), row, actor), replayed=True)
     if row["repeated_id"]:
         kept.touched(row["cre_id"], row["ps_id"])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -330,6 +331,20 @@ def test_what_was_made_within_the_difference_of_two_clocks_is_not_believed(
     with time_machine.travel(timezone.now() + timedelta(seconds=31)):
         said(browsers["asha"])
         assert statements(lambda: said(browsers["asha"])) == []
+
+
+def test_a_form_that_is_sent_again_tells_the_browser_that_it_was_saved(
+    cast: Cast, prepared: LeadMaster, browsers: Browsers
+) -> None:
+    form = fields(request_id=str(uuid4()))
+    assert signed_in(cast.asha).post("/add_lead_optimized", form).status_code == 201
+    before = said(browsers["asha"])
+    forget("wrote:*")
+    again = browsers["asha"].post("/add_lead_optimized", form)
+    assert again.json()["replayed"]
+    assert saved.COOKIE in browsers["asha"].cookies
+    assert statements(lambda: said(browsers["asha"]))
+    assert said(browsers["asha"]) == before
 
 
 def test_a_write_that_is_undone_touches_nothing(cast: Cast, prepared: LeadMaster, browsers: Browsers) -> None:
