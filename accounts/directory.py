@@ -77,12 +77,14 @@ def forget() -> None:
 
 def entries() -> int:
     """How many branches and PS this process keeps."""
-    return len(_kept.branches) + len(_kept.sellers) if _kept else 0
+    kept = _kept  # another thread may forget it meanwhile
+    return len(kept.branches) + len(kept.sellers) if kept else 0
 
 
 def age() -> float | None:
     """Seconds since they were read; None where nothing is kept."""
-    return time.monotonic() - _kept.read_at if _kept else None
+    kept = _kept  # another thread may forget it meanwhile
+    return time.monotonic() - kept.read_at if kept else None
 
 
 def _read() -> Directory:

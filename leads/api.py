@@ -43,7 +43,10 @@ def add_lead_optimized(request: SignedInRequest) -> JsonResponse:
         answer["returning"] = captured.returning
     if captured.card:
         answer["card"] = captured.card.as_json()
-    return JsonResponse(answer, status=wording.HTTP_STATUS[captured.outcome])
+    response = JsonResponse(answer, status=wording.HTTP_STATUS[captured.outcome])
+    # For the figures of the desk's speed.
+    response.created = captured.outcome == Outcome.CREATED and not captured.replayed  # type: ignore[attr-defined]
+    return response
 
 
 @json_post(Role.CRE, Role.SUPERVISOR)

@@ -40,7 +40,8 @@ KEPT = (
         "Dashboards",
         ("board:",),
         "Counts and first pages of the CREs’ and PSs’ dashboards.",
-        "Never for whoever saved; up to five minutes for others if Redis was down at the save.",
+        "Never for whoever saved; up to five minutes for others if Redis was down at the save, and for a name that the"
+        " admin has changed.",
         300,
     ),
     Kept(
@@ -48,7 +49,7 @@ KEPT = (
         "Top five",
         ("most-won:",),
         "Who has won the most, on the pages of figures.",
-        "Five minutes.",
+        "Never for whoever saved; five minutes for others.",
         300,
     ),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.cache import cache
+from django.db import connection
 
 from accounts import directory
 from leads import sources
@@ -183,11 +184,18 @@ def _state(kept: Kept, seen: _Seen, rates: dict[str, dict[str, timings.Figures]]
         kept.stale,
         len(keys),
         seen.more,
-        round(sum(sizes) / len(sizes) * len(keys)) if sizes else 0,
+        _bytes(sizes, len(keys)),
         max(ages, default=None),
         min(ages, default=None),
         tuple(_rate(WINDOWS[window].words, found.get(kept.name)) for window, found in rates.items()),
     )
+
+
+def _bytes(sizes: list[int], entries: int) -> int | None:
+    """Of all, by the sizes of some."""
+    if not entries:
+        return 0
+    return round(sum(sizes) / len(sizes) * entries) if sizes else None
 
 
 def _rate(words: str, figures: timings.Figures | None) -> Rate:
@@ -202,16 +210,18 @@ def _sampled(keys: list[str], kept: Kept) -> tuple[list[int], list[int]]:
         for key in keys:
             pipeline.memory_usage(key)
             pipeline.ttl(key)
-        answers = pipeline.execute()
-        sizes = [int(size) for size in answers[::2] if size]
+        # A Redis may be forbidden to say how much memory something takes.
+        answers = pipeline.execute(raise_on_error=False)
+        sizes = [size for size in answers[::2] if isinstance(size, int)]
         # A session's last minutes may be fewer than what an entry is given.
-        ages = [max(0, kept.seconds - int(left)) for left in answers[1::2] if int(left) >= 0]
+        ages = [max(0, kept.seconds - left) for left in answers[1::2] if isinstance(left, int) and left >= 0]
     return sizes, ages
 
 
 # --- Throwing it away -----------------------------------------------------------------------------------------------
 def clear(name: str) -> dict[str, int]:
-    """Forgets one cache of WORDS, or ALL; how many entries of which. Raises timings.Away, and KeyError.
+    """Forgets one cache of WORDS, or ALL; how many entries of which. Raises KeyError, timings.Away, and DatabaseError:
+    without PostgreSQL, what Redis keeps is all that people have.
 
     Nothing else in Redis is touched: neither queues nor timings nor marks. What each process keeps for itself is gone
     from this one at once, from others within their minute.
@@ -221,6 +231,8 @@ def clear(name: str) -> dict[str, int]:
     # First what may fail.
     cleared = {kept.name: 0 for kept in KEPT if name in (ALL, kept.name)}
     if cleared:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
         _unlink(cleared)
     for one in PROCESS:
         if name in (ALL, one.name):

@@ -34,6 +34,8 @@ LOCK_TIMEOUT, BRIEF_LOCK_TIMEOUT = "5min", "2s"
 # As often as the page looks. Whoever has missed three beats may be dead; the lock knows.
 HEARTBEAT_SECONDS = 2
 SILENT = timedelta(seconds=3 * HEARTBEAT_SECONDS)
+# In seconds, and how often in vain.
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 ENDED = "The worker ended before it was done."
 POOLED = (
     "Nothing was done: the worker reaches PostgreSQL through a pooler, which may carry each statement to another of "
@@ -67,7 +69,9 @@ def look() -> None:
 
 @contextmanager
 def _own_connection() -> Iterator[BaseDatabaseWrapper]:
+    """Asks the network whether PostgreSQL is there at all while it is silent, as it may be for hours."""
     own = connection.copy()
+    own.settings_dict["OPTIONS"] |= KEEPALIVES
     try:
         yield own
     finally:
@@ -95,6 +99,10 @@ def _carry_out(job: Optimization, own: BaseDatabaseWrapper) -> None:
     with _seen(job):
         for step in job.steps:
             _try(job, step, own)
+    _conclude(job)
+
+
+def _conclude(job: Optimization) -> None:
     failed = sum(step["state"] == FAILED for step in job.steps)
     _end(job, f"{failed} of {len(job.steps)} steps failed." if failed else f"All done: {_steps(job)}.")
 
@@ -223,6 +231,9 @@ def _left(step: Step, before: database.Report) -> Iterator[str]:
 
 def _lost(job: Optimization) -> None:
     """Nobody holds the lock: the worker has ended, and so has PostgreSQL's work for it."""
+    if job.steps_over == len(job.steps):
+        _conclude(job)
+        return
     found = database.structure()
     if not found.readable:
         # Look again later, when it can be told what has become of the step.

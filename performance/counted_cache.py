@@ -2,9 +2,9 @@
 
 After a failure this process does not ask Redis for some seconds: each call is a miss at once. Then one call tries. So a
 Redis that refuses, hangs or talks nonsense costs a request one time-out (SOCKET_TIMEOUT, a tenth of a second). Two
-others are not noticed: one that takes just under half of that for every answer, or more for every other one, which a
-page pays for with each of its half a dozen calls; and one that sends its answer bit by bit, for the time-out is of each
-bit.
+others are not noticed: one that takes just under half of that for every answer, or more for most but not for three in a
+row, which a page pays for with each of its half a dozen calls; and one that sends its answer bit by bit, for the
+time-out is of each bit.
 
 What was to be dropped meanwhile is dropped before anything else is asked, and no copy lives longer than MOST_SECONDS: a
 process that ends before it could drop something does no more harm than that. A mark is no copy, and may have no end.
@@ -32,7 +32,7 @@ log = get_logger(__name__)
 
 PAUSE_SECONDS = 5.0
 MOST_OWED = 10_000
-MOST_SLOW = 2
+MOST_SLOW = 3
 # What redis-py lets out where an answer cannot be read. A task's time limit is none of these.
 NO_ANSWER = (
     RedisError,
@@ -56,16 +56,17 @@ class Away(NoConnection):
 class Breaker:
     """Of this process, for one Redis; all its threads ask it.
 
-    Two answers in a row that took longer than `patience` (seconds) are a failure too; one may be the machine's hiccup.
-    Two threads that find the pause over at the same moment may both try: each waits its own time-out at worst, so no
-    lock is held for that.
+    MOST_SLOW answers in a row that took longer than `patience` (seconds) are a failure too; fewer may be the machine's
+    hiccup, and what several threads wait out together is one. Two threads that find the pause over at the same moment
+    may both try: each waits its own time-out at worst, so no lock is held for that.
     """
 
-    __slots__ = ("owed", "patience", "slow", "until")
+    __slots__ = ("owed", "patience", "slow", "slow_until", "until")
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
         self.slow = 0
+        self.slow_until = 0.0  # when the last slow one had its answer
         self.until = 0.0  # 0 is: Redis answers
         self.owed: dict[str, None] = {}  # keys to drop, oldest first
 
@@ -102,32 +103,34 @@ class Breaker:
             raise Away from error
         except ResponseError:
             # It has answered: that it does not do this.
-            self._answered(slow=False)
+            self._answered_in_time()
             raise
         except NO_ANSWER as error:
             self._fail(error)
             raise Away from error
-        slow = time.monotonic() - started > self.patience
-        if slow or self.slow or self.until:
-            self._answered(slow=slow)
+        ended = time.monotonic()
+        if ended - started > self.patience:
+            self._answered_late(started, ended)
+        elif self.slow or self.until:
+            self._answered_in_time()
         return answer
 
-    def _answered(self, *, slow: bool) -> None:
-        self.slow = self.slow + 1 if slow else 0
+    def _answered_late(self, started: float, ended: float) -> None:
+        if started >= self.slow_until:
+            self.slow, self.slow_until = self.slow + 1, ended
         if self.slow >= MOST_SLOW:
             self._fail(TimeoutError())
-        elif not slow:
-            self._succeed()
+
+    def _answered_in_time(self) -> None:
+        self.slow = 0
+        if self.until:
+            log.info("cache: Redis is back")
+        self.until = 0.0
 
     def _fail(self, error: Exception) -> None:
         if not self.until:
             log.warning("cache: Redis is away", reason=type(error).__name__)
         self.until = time.monotonic() + PAUSE_SECONDS
-
-    def _succeed(self) -> None:
-        if self.until:
-            log.info("cache: Redis is back")
-        self.until = 0.0
 
     def owe(self, keys: Iterable[str]) -> None:
         """These will be dropped before Redis is asked anything again."""

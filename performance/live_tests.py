@@ -43,6 +43,7 @@ SHOWN, KEPT = 10, 50
 MOST_WAITING = 100_000
 
 FAST, SLOW, FAILED = "fast", "slow", "failed"
+UNEXPLAINED = "PostgreSQL could not say which indexes it takes; the log says why. Try again in a minute."
 VERDICTS = {FAST: "As fast as agreed.", SLOW: "Slower than agreed.", FAILED: "Not finished."}
 
 
@@ -212,7 +213,7 @@ def _found(trial: Trial, rounds: int) -> Found:
         trouble = (
             f"No round of {' and '.join(untried)} fitted into {LONGEST_SECONDS:.0f} seconds. That is far too slow."
         )
-    ways = _patiently(lambda: explained.ways(statements)) or []
+    ways = _patiently(lambda: explained.ways(statements))
     counts = _compared(before, _patiently(_counted))
     return _judged(tries, ways, counts, seconds, trouble, stopped)
 
@@ -371,7 +372,7 @@ def _compared(before: _Counted | None, after: _Counted | None) -> list[Count]:
 
 def _judged(
     tries: Sequence[tuple[Part, list[Try]]],
-    ways: list[Way],
+    ways: list[Way] | None,
     counts: list[Count],
     seconds: float,
     trouble: str,
@@ -386,12 +387,13 @@ def _judged(
     found = Found(verdict, trouble, round(seconds, 3))
     found.done = sum(line.rounds for line in lines)
     found.lines, found.counts = lines, counts
-    found.ways = [{**asdict(way), "big": way.big} for way in ways]
+    found.ways = [{**asdict(way), "big": way.big} for way in ways or []]
     found.warnings = [
         *(f"{words}: there are some, and there must be none. Tell an engineer at once." for words in left),
         *([] if counts else ["The rows could not be counted this time; the log says why. Try again in a minute."]),
         *(_slow_words(line) for line in slow),
-        *filter(None, (way.warning for way in ways)),
+        *([UNEXPLAINED] if ways is None and not trouble else []),
+        *filter(None, (way.warning for way in ways or [])),
         *(f"“{words}” was not tried: choose more rounds." for words in untried if not trouble),
         *([f"Ended after {found.done} rounds, for {LONGEST_SECONDS:.0f} seconds had passed."] if stopped else []),
     ]

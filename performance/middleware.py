@@ -26,7 +26,8 @@ class TimingsMiddleware:
         person = _person(request)
         operation = _operation(request, response)
         if operation is not None:
-            created = response.status_code == 201 and operation.name == "capture"
+            # Said by the view: a form that arrives again is answered with the same status.
+            created = getattr(response, "created", False)
             # A page left open would fill its person's last requests with what they never waited for.
             whose = None if operation.polled else person
             note(operation, measured, _outcome(response.status_code), created=created, person=whose)

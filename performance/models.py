@@ -23,6 +23,7 @@ class Optimization(models.Model):
         FAILED = "failed", "Failed"
 
     UNFINISHED = (State.WAITING, State.RUNNING)
+    # Beat looks every two seconds and a worker says so as often; some may be lost to a busy machine.
     PATIENCE = timedelta(seconds=15)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

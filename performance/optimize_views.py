@@ -21,7 +21,9 @@ from performance.models import Optimization
 
 log = get_logger(__name__)
 
-NOTHING = "There is nothing to do: every index is there and valid, and no statistics are stale."
+NOTHING = (
+    "There is nothing that the desk can put right by itself. Whatever else there is to see to stands under Database."
+)
 BUSY = "The database is being put in order already, and only one request is carried out at a time."
 STARTED = "Requested. A worker will start within seconds. You can close the page meanwhile."
 WOULD = "This is what would be done. Nothing was changed."

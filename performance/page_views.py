@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -26,12 +27,12 @@ from performance.database import Report
 from performance.live import AGAIN, Live, live, pictures
 from performance.models import SpeedReport
 from performance.timings import WINDOWS, Figures
-from performance.verdict import Trouble, Verdict, overall, troubles
+from performance.verdict import ToBuild, Trouble, Verdict, overall, troubles
 
 log = get_logger(__name__)
 
 NOT_READ = "This part could not be read at the moment. The rest of the page is not affected; the log says why."
-AWAY = "This part could not be read: Redis, which keeps the figures, does not answer. Leads are saved all the same."
+AWAY = "This part could not be read: Redis, which keeps the figures, does not answer. Leads are saved without it."
 REPORTS = 10
 NAMING = {"reports"}  # parts that tell of people by name: they are not in the figures
 
@@ -123,7 +124,7 @@ def _window(request: HttpRequest) -> str:
 # --- What changes by the second -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Now:
-    """The last five minutes, the window that is looked at, the queue, and how many indexes are to be built."""
+    """The last five minutes, the window that is looked at, the queue, and the indexes that are to be built."""
 
     minutes: Read
     live: Read
@@ -132,7 +133,7 @@ class Now:
 
     @property
     def wrong(self) -> list[Trouble]:
-        return troubles(self.minutes.value, self.queue.value, self.indexes.value or 0)
+        return troubles(self.minutes.value, self.queue.value, self.indexes.value)
 
     @property
     def verdict(self) -> Verdict:
@@ -162,14 +163,25 @@ SELECT count(*)
 """
 
 
-def _to_build() -> int:
-    """How many of the indexes that can be built beside the running desk are missing or broken: asked each time, so
+def _to_build() -> ToBuild:
+    """Of the indexes that can be built beside the running desk, how many are missing or broken: asked each time, so
     that the page says at once when they are there."""
     names = [name for name, asked in indexes.expected().items() if asked.create]
     with connection.cursor() as cursor:
         cursor.execute(_TO_BUILD, [names])
         number: int = cursor.fetchone()[0]
-    return number
+    if not number:
+        return ToBuild(0)
+    if _migrations_wait():
+        # One of them may make the table in which requests stand.
+        return ToBuild(number, migrations=True)
+    return ToBuild(number, job=optimizing.unfinished() is not None)
+
+
+def _migrations_wait() -> bool:
+    """Takes 50 ms."""
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _now(window: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 from structlog.stdlib import get_logger
 
@@ -65,7 +66,7 @@ class Timing(NamedTuple):
 
 
 class Away(Exception):
-    """Redis did not answer in time, or not sensibly."""
+    """Redis did not answer in time, or not sensibly, or it refused what it was asked."""
 
 
 # --- Writing --------------------------------------------------------------------------------------------------------
@@ -230,12 +231,18 @@ def _redis(url: str) -> "Redis":
 
 @contextmanager
 def asking() -> Iterator["Redis"]:
-    """Raises Away for whatever goes wrong inside, and at once for a while after that: one time-out in five seconds."""
+    """Raises Away for whatever goes wrong inside, and at once for a while after that: one time-out in five seconds.
+
+    A Redis that refuses a command has answered, so it is asked the next thing.
+    """
     global _pause_until
     if time.monotonic() < _pause_until:
         raise Away
     try:
         yield _redis(settings.REDIS_URL)
+    except ResponseError as error:
+        log.warning("timings: Redis refuses", reason=type(error).__name__)
+        raise Away from error
     except Exception as error:
         _pause_until = time.monotonic() + PAUSE_SECONDS
         log.warning("timings: Redis is away", reason=type(error).__name__)

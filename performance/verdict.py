@@ -12,6 +12,8 @@ from performance.timings import Figures
 
 # One answer in twenty may be late, one in fifty may fail, before the desk is called slow or in trouble.
 LATE_SHARE, FAILED_SHARE = 0.05, 0.02
+# At night a single one is more than that: so few say nothing about the desk.
+FEWEST_LATE, FEWEST_FAILED = 3, 2
 # Of fewer calls than this, one slow one says nothing about an operation.
 ENOUGH = 20
 
@@ -35,7 +37,12 @@ class Verdict:
 AWAY = Verdict(
     UNKNOWN,
     "The desk cannot say at the moment.",
-    "The timings are kept in Redis, which does not answer. Leads are saved all the same.",
+    "The timings are kept in Redis, which does not answer. Leads are saved without it.",
+)
+BOTH_AWAY = Verdict(
+    BAD,
+    "The desk is in trouble.",
+    "The database could not be read, and Redis, which keeps the timings, does not answer.",
 )
 
 
@@ -49,6 +56,23 @@ class Trouble:
     bad: bool = True
 
 
+UNREAD = Trouble(
+    "The database could not be read.",
+    "While PostgreSQL is away no lead can be saved: look on the server whether it runs. The log of the web server "
+    "names the reason, under “error”.",
+    "database",
+)
+
+
+@dataclass(frozen=True)
+class ToBuild:
+    """How many indexes are missing or broken; whether migrations wait that may make them, or a worker is at it."""
+
+    number: int
+    migrations: bool = False
+    job: bool = False
+
+
 def judged(found: Mapping[str, Figures]) -> Verdict:
     """Of all that people waited for: neither the workers' rounds nor what open pages ask by themselves."""
     asked = [figures for name, figures in found.items() if name in OPERATIONS and OPERATIONS[name].waited_for]
@@ -60,10 +84,13 @@ def judged(found: Mapping[str, Figures]) -> Verdict:
         f"{count - late:,} of {count:,} answers in the last five minutes came within the agreed time; "
         f"{failed:,} failed."
     )
-    if failed > FAILED_SHARE * count:
+    too_many_failed, too_many_late = failed > FAILED_SHARE * count, late > LATE_SHARE * count
+    if too_many_failed and failed >= FEWEST_FAILED:
         return Verdict(BAD, "The desk is in trouble.", detail)
-    if late > LATE_SHARE * count:
+    if too_many_late and late >= FEWEST_LATE:
         return Verdict(BAD, "The desk is slow right now.", detail)
+    if too_many_failed or too_many_late:
+        return Verdict(FAST, "The desk is quiet.", f"{detail} Too few were late or failed to judge by that.")
     return Verdict(FAST, "The desk is fast right now.", detail)
 
 
@@ -79,15 +106,18 @@ def slower_than_agreed(found: Mapping[str, Figures]) -> list[Operation]:
     ]
 
 
-def troubles(found: Mapping[str, Figures] | None, queue: Queue | None, indexes: int = 0) -> list[Trouble]:
-    """All that a supervisor should know, the worst first. `indexes` is how many are to be built."""
-    every = [*_of_redis(found), *_of_queue(queue), *_of_indexes(indexes), *_of_answers(found or {})]
+def troubles(found: Mapping[str, Figures] | None, queue: Queue | None, indexes: ToBuild | None) -> list[Trouble]:
+    """All that a supervisor should know, the worst first. None is what could not be read."""
+    unread = [UNREAD] if queue is None or indexes is None else []
+    every = [*unread, *_of_redis(found), *_of_queue(queue), *_of_indexes(indexes), *_of_answers(found or {})]
     return sorted(every, key=lambda trouble: not trouble.bad)
 
 
 def overall(found: Mapping[str, Figures] | None, wrong: list[Trouble]) -> Verdict:
     """The sentence at the top of the page: what people wait for decides, then what waits behind their backs."""
-    verdict = AWAY if found is None else judged(found)
+    if found is None:
+        return BOTH_AWAY if UNREAD in wrong else AWAY
+    verdict = judged(found)
     if verdict.kind != FAST or not wrong:
         return verdict
     begins = "The desk is quiet" if "quiet" in verdict.words else "The desk is fast right now"
@@ -100,7 +130,7 @@ def _of_redis(found: Mapping[str, Figures] | None) -> Iterator[Trouble]:
         yield Trouble(
             "Redis does not answer.",
             "Look whether it runs. Until then nothing is timed, mails and call counts wait, and pages take a little "
-            "longer. Leads are saved, and nothing is lost.",
+            "longer. Leads are saved without it, and nothing is lost.",
             "live",
         )
 
@@ -129,14 +159,23 @@ def _of_answers(found: Mapping[str, Figures]) -> Iterator[Trouble]:
         )
 
 
-def _of_indexes(indexes: int) -> Iterator[Trouble]:
-    if indexes:
+def _of_indexes(indexes: ToBuild | None) -> Iterator[Trouble]:
+    if indexes and indexes.number:
+        number = indexes.number
         yield Trouble(
-            "An index is missing or broken." if indexes == 1 else f"{indexes} indexes are missing or broken.",
-            "Some pages and saves read whole tables meanwhile. Apply the optimizations, beside the running desk.",
-            "optimize",
+            "An index is missing or broken." if number == 1 else f"{number} indexes are missing or broken.",
+            f"Some pages and saves read whole tables meanwhile. {_todo_of_indexes(indexes)}",
+            "database" if indexes.migrations else "optimize",
             bad=False,
         )
+
+
+def _todo_of_indexes(indexes: ToBuild) -> str:
+    if indexes.migrations:
+        return "Migrations wait that may make what is missing: on the server, run “manage.py migrate”."
+    if indexes.job:
+        return "A request to put the database in order is under way: let it end."
+    return "Apply the optimizations, beside the running desk."
 
 
 def _of_queue(queue: Queue | None) -> Iterator[Trouble]:

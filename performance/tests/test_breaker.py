@@ -195,17 +195,29 @@ def test_the_threads_of_a_process_have_one_breaker(stand: Callable[..., Impostor
     assert (found, impostor.visits) == (["none"] * 8, 1)
 
 
-def test_an_answer_that_drags_on_twice_is_a_failure_and_once_is_none() -> None:
+def test_answers_that_drag_on_are_a_failure_once_there_are_three_in_a_row() -> None:
     breaker = Breaker(patience=-1)  # so that each answer was too slow
-    breaker._answer(lambda: None)
-    assert not breaker.until
-    breaker._answer(lambda: None)
-    assert breaker.until
+
+    def asked(times: int) -> bool:
+        for _ in range(times):
+            breaker._answer(lambda: None)
+        return bool(breaker.until)
+
+    assert [asked(2), asked(1)] == [False, True]
     breaker.patience = 10
-    breaker._answer(lambda: None)
-    assert not breaker.until
+    assert not asked(1)
     breaker.patience = -1
-    breaker._answer(lambda: None)
+    assert [asked(2), asked(1)] == [False, True]
+
+
+def test_what_many_threads_wait_out_together_is_one_late_answer() -> None:
+    breaker = Breaker(patience=-1)
+
+    def within_another(depth: int) -> None:
+        if depth:
+            breaker._answer(lambda: within_another(depth - 1))
+
+    within_another(20)
     assert not breaker.until
 
 

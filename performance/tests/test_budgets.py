@@ -174,7 +174,7 @@ SAVED = [
     Saved("kiran", "PS’s update that closes", 5, 302, lambda cast: update(cast, "update_ps_lead", "Not Interested")),
     Saved("kiran", "got it", 2, 302, lambda cast: (f"/accept/{given(cast).uid}", {})),
     Saved("meera", "reopening", 4, 302, reopening),
-    Saved("meera", "clearing the caches", 0, 303, lambda cast: ("/api/clear_cache", {"cache": "all"})),
+    Saved("meera", "clearing the caches", 1, 303, lambda cast: ("/api/clear_cache", {"cache": "all"})),
     Saved(
         "meera",
         "asking what could be put in order",

@@ -9,9 +9,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.core.cache import caches as django_caches
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 from redis import Redis
+from redis.client import Pipeline
 
 from accounts import directory
 from accounts.models import kept_key
@@ -164,6 +166,7 @@ def plant(redis: "Redis") -> None:
     cache.set_many({"wrote:1": 1.5, WORKER_SEEN: time.time(), AWAY: True})
 
 
+@pytest.mark.django_db
 def test_one_cache_is_cleared_by_itself(redis: "Redis") -> None:
     plant(redis)
     assert caches.clear("people") == {"people": 2500}
@@ -316,6 +319,35 @@ def test_a_part_of_the_page_says_what_was_done_where_redis_cannot_tell_the_rest(
     assert words in part.content.decode()
     assert cache_views.NOT_SHOWN in part.content.decode()
     assert (directory.age() is None) == (name == "directory")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["all", "sessions"])
+def test_without_the_database_what_people_still_have_is_not_thrown_away(
+    cast: Cast, redis: "Redis", monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    class Gone:
+        def cursor(self) -> None:
+            raise OperationalError("connection refused")
+
+    client = supervisor(cast)
+    client.get("/my_speed")
+    kept = set(redis.scan_iter("desk:1:*"))
+    assert kept
+    monkeypatch.setattr(caches, "connection", Gone())
+    assert client.post(CLEAR, {"cache": name}).status_code == 503
+    assert set(redis.scan_iter("desk:1:*")) == kept
+
+
+def test_a_redis_that_may_not_say_sizes_is_shown_without_them(redis: "Redis", monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.set("board:1:x", [1], 300)
+
+    def refused(self: Any, *args: Any, **options: Any) -> Any:
+        return self.execute_command("MEMORY", "NONSENSE")
+
+    monkeypatch.setattr(Pipeline, "memory_usage", refused)
+    found = state("dashboards")
+    assert (found.entries, found.bytes, found.oldest) == (1, None, 0)
 
 
 def test_djangos_own_word_for_it_clears_no_more_than_the_cache(redis: "Redis") -> None:

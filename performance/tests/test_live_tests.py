@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import phonenumbers
 import pytest
@@ -16,7 +17,7 @@ import structlog
 from django.apps import apps
 from django.core import mail
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given
@@ -564,6 +565,14 @@ def test_it_names_the_indexes_and_a_big_table_that_is_read_whole(
     assert ways[table]["whole"]
     assert ways[table]["big"]
     assert any(f"sequential scan of {table}" in warning for warning in found["warnings"])
+
+
+@rolled_back
+def test_where_postgresql_cannot_say_how_it_searches_that_is_said(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained, "ways", mock.Mock(side_effect=DatabaseError))
+    found = run("duplicate_check", 2, cast.meera).result
+    assert found["verdict"] != FAILED
+    assert live_tests.UNEXPLAINED in found["warnings"]
 
 
 @rolled_back

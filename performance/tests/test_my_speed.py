@@ -79,11 +79,26 @@ def test_the_verdict_follows_what_people_waited_for(
 
 
 def test_one_late_answer_in_twenty_is_not_called_slow(client: Client, cast: Cast, quiet: None) -> None:
-    timed("capture", 4, times=19)
-    timed("capture", 400)
+    timed("capture", 4, times=57)
+    timed("capture", 400, times=3)
     assert "The desk is fast right now." in shown(client, cast.head)
     timed("capture", 400)
     assert "The desk is slow right now." in shown(client, cast.head)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "outcome", "few", "words"),
+    [(400, timings.OK, 2, "The desk is slow right now."), (4, timings.FAILED, 1, "The desk is in trouble.")],
+)
+def test_of_few_answers_nothing_bad_is_concluded(
+    client: Client, cast: Cast, quiet: None, milliseconds: float, outcome: str, few: int, words: str
+) -> None:
+    timed("capture", milliseconds, outcome=outcome, times=few)
+    page = shown(client, cast.head)
+    assert "The desk is quiet." in page
+    assert "Too few were late or failed to judge by that." in page
+    timed("capture", milliseconds, outcome=outcome)
+    assert words in shown(client, cast.head)
 
 
 @pytest.mark.parametrize(

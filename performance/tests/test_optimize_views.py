@@ -173,7 +173,7 @@ def test_where_there_is_nothing_to_do_it_says_so_and_makes_no_request(
     monkeypatch.setattr(optimizing, "plan", list)
     response = supervisor.post(ADDRESS)
     assert response.status_code == 200
-    assert response.json()["message"].startswith("There is nothing to do")
+    assert response.json()["message"].startswith("There is nothing that the desk can put right")
     assert response.json()["steps"] == []
     assert not Optimization.objects.exists()
     # Somebody else has had it done: the rest of the page does not know yet.
@@ -352,6 +352,15 @@ def test_the_plan_is_shown_before_it_is_applied(supervisor: Client, cast: Cast) 
     assert f"Create the index {DUE} on lead_master." in plan
     assert "CREATE INDEX CONCURRENTLY" in plan
     assert "Apply optimizations</span>" in plan
+
+
+def test_what_the_desk_leaves_to_people_is_not_called_in_order(supervisor: Client) -> None:
+    drop("lead_master_one_open_per_phone")
+    run("CREATE INDEX lead_master_one_open_per_phone ON lead_master (customer_mobile_number)")
+    assert "Indexes that are not as the desk’s migrations make them" in shown(supervisor, "database")
+    for told in (shown(supervisor, "optimize"), supervisor.post(ADDRESS, {"dry_run": "true"}).json()["message"]):
+        assert "every index is there" not in told
+        assert "nothing that the desk can put right by itself" in told
 
 
 def test_a_closed_page_finds_its_request_again(supervisor: Client, cast: Cast) -> None:

@@ -453,6 +453,29 @@ def test_a_worker_that_died_is_told_of_and_the_next_request_can_come(in_order: S
     assert optimizing.ask(cast.meera, "") is not None
 
 
+def test_a_worker_that_died_after_the_last_step_has_done_its_work(in_order: Standing, cast: Cast) -> None:
+    drop(DUE)
+    running = asked_by(cast, state="running", seen=LONG_AGO)
+    for step in running.steps:
+        step["state"] = "done"
+    running.save()
+    carrying.look()
+    running.refresh_from_db()
+    assert (running.state, running.message) == ("done", "All done: 2 steps.")
+
+
+def test_a_database_that_is_gone_without_a_word_is_noticed_within_minutes(in_order: Standing) -> None:
+    with carrying._own_connection() as own:
+        own.ensure_connection()
+        given = own.connection.info.get_parameters()
+    assert {name: given.get(name) for name in carrying.KEEPALIVES} == {
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+    }
+    assert not carrying.KEEPALIVES.keys() & connection.settings_dict["OPTIONS"].keys()
+
+
 def test_a_dead_workers_index_that_postgresql_finished_is_told_as_done(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=LONG_AGO)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
 from redis import Redis
@@ -24,9 +26,11 @@ from performance.live_tests import TESTS
 from performance.models import Optimization, SpeedReport
 from performance.operations import OPERATIONS
 from performance.page_views import NAMING, NOT_READ, PARTS
+from performance.queue import Number, Queue
 from performance.tests.conftest import MOST_VISITS, Impostor
 from performance.tests.test_my_speed import timed
 from performance.timings import Timing
+from performance.verdict import BAD, BOTH_AWAY, UNREAD, ToBuild, overall, troubles
 
 pytestmark = pytest.mark.django_db
 PAGE = "/performance_metrics"
@@ -148,6 +152,35 @@ def test_a_missing_index_is_said_on_top_until_it_is_there(client: Client, cast: 
         told = shown(client, cast.meera, f"{PAGE}/part/now{again}")
     assert "missing or broken" not in told
     assert "data-say" in told
+
+
+def without(index: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {index}")
+
+
+def test_where_migrations_wait_they_are_what_to_do_about_a_missing_index(
+    client: Client, cast: Cast, worker: None
+) -> None:
+    without("idx_lead_master_cre_name")
+    MigrationRecorder(connection).record_unapplied("performance", "0001_initial")
+    page = shown(client, cast.meera)
+    assert "but an index is missing or broken." in page
+    assert "on the server, run “manage.py migrate”." in page
+    assert "Apply the optimizations, beside" not in page
+
+
+def test_while_the_database_is_put_in_order_nobody_is_told_to_ask_for_it(
+    client: Client, cast: Cast, worker: None
+) -> None:
+    without("idx_lead_master_cre_name")
+    job = Optimization.objects.create(asked_by=cast.meera)
+    page = shown(client, cast.meera)
+    assert "but an index is missing or broken." in page
+    assert "is under way: let it end." in page
+    assert "Apply the optimizations, beside" not in page
+    job.delete()
+    assert "Apply the optimizations, beside" in shown(client, cast.meera)
 
 
 def test_one_slow_answer_of_a_few_is_no_trouble(client: Client, cast: Cast, worker: None) -> None:
@@ -359,6 +392,35 @@ def test_the_queue_and_the_charts_fail_alone(
     assert page.count(NOT_READ) == 2
     assert "As agreed" in page
     assert figures(client, cast.meera)["queue"] == {"error": NOT_READ}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_database_nothing_is_called_well(
+    client: Client, cast: Cast, worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OperationalError("connection to server failed")
+
+    shown(client, cast.meera)  # what is kept of the session and of its person is what the page can be read with
+    connection.close()
+    with monkeypatch.context() as away:
+        away.setattr(DatabaseWrapper, "connect", refused)
+        page = client.get(PAGE).text
+        told = json.loads(client.get(PAGE, headers={"Accept": "application/json"}).text)
+    assert "The desk is quiet, but the database could not be read." in page
+    assert "While PostgreSQL is away no lead can be saved" in page
+    assert told["verdict"]["kind"] == BAD
+    assert told["troubles"][0]["bad"] is True
+
+
+@pytest.mark.parametrize("unread", ["queue", "indexes"])
+def test_what_cannot_be_read_of_the_database_is_the_first_thing_said(unread: str) -> None:
+    read: dict[str, Any] = {"queue": None, "indexes": ToBuild(0)}
+    if unread == "indexes":
+        read = {"queue": Queue([], Number(0), Number(0), [], "", None, None), "indexes": None}
+    wrong = troubles({}, **read)
+    assert wrong[0] == UNREAD
+    assert (overall({}, wrong).kind, overall(None, troubles(None, **read))) == (BAD, BOTH_AWAY)
 
 
 @pytest.mark.parametrize("words", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["hangs", "answers nonsense"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -210,6 +211,14 @@ def test_what_redis_did_not_take_is_counted_when_it_is_back(
     assert (found["capture"].count, lost) == (1, 3)
 
 
+def test_a_redis_that_refuses_a_command_has_answered_and_is_asked_the_next_thing(quiet: None) -> None:
+    with pytest.raises(timings.Away), timings.asking() as redis:
+        redis.execute_command("NONSENSE")  # type: ignore[no-untyped-call]
+    timings.record(timing())
+    found, lost = figures(), timings.totals()[1]
+    assert (found["capture"].count, lost) == (1, 0)
+
+
 def test_a_redis_that_is_not_there_breaks_nothing(quiet: None, settings: Any) -> None:
     settings.REDIS_URL = "unix:///nowhere/valkey.sock"
     try_again()
@@ -299,6 +308,17 @@ def test_a_capture_is_counted_with_its_outcome_its_statement_and_its_cache(
     assert found.statements >= 2
     assert found.hits >= 4
     assert [one.operation for one in timings.own(cast.asha.pk)] == ["capture"] * 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/add_lead_optimized", "/add_lead"])
+def test_a_form_that_arrives_again_is_one_lead_created(cast: Cast, client: Client, quiet: None, address: str) -> None:
+    client.force_login(cast.asha)
+    typed = fields(request_id=str(uuid.uuid4()))
+    assert [client.post(address, typed).status_code for _ in range(3)] == [201, 201, 201]
+    assert LeadMaster.objects.count() == 1
+    found = figures()["capture"]
+    assert (found.count, found.created) == (3, 1)
 
 
 @pytest.mark.django_db
