@@ -13,7 +13,7 @@ from performance.queue import DELAYS
 from performance.speed_charts import Bars, Curve, Line, bars, curves, table
 from performance.statements import BUDGET as STATEMENT_BUDGET
 from performance.timings import BOUNDS, WINDOWS, Figures
-from performance.verdict import FAILED_SHARE, LATE_SHARE
+from performance.verdict import FAILED_SHARE, FEWEST_FAILED, FEWEST_LATE, LATE_SHARE
 
 HISTORY_SLOTS = 36  # ten minutes each: six hours
 # Seconds after which a page asks again: as often as what it shows can change much.
@@ -54,7 +54,8 @@ class Row:
 
     @property
     def failing(self) -> bool:
-        return self.figures.failed > FAILED_SHARE * self.figures.count
+        failed = self.figures.failed
+        return failed >= FEWEST_FAILED and failed > FAILED_SHARE * self.figures.count
 
     @property
     def statements(self) -> float:
@@ -144,11 +145,11 @@ class Live:
 
     @property
     def slow(self) -> bool:
-        return self.over > LATE_SHARE * self.count
+        return self.over >= FEWEST_LATE and self.over > LATE_SHARE * self.count
 
     @property
     def failing(self) -> bool:
-        return self.failed > FAILED_SHARE * self.count
+        return self.failed >= FEWEST_FAILED and self.failed > FAILED_SHARE * self.count
 
     def as_json(self) -> dict[str, Any]:
         return {

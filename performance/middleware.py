@@ -41,6 +41,9 @@ def _operation(request: HttpRequest, response: HttpResponse) -> Operation | None
     if match is None:
         return OTHER if response.status_code >= 500 else None
     name = match.url_name or ""
+    if name == "cre_dashboard" and response.status_code == 302:
+        # On to the filters of last time: it is that page which they wait for.
+        return None
     polls = name in POLLING and by_htmx(request) and "seen" in request.GET
     return of_address(name, match.namespace, request.method or "", polls=polls)
 

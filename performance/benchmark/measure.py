@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from followups.kept import CLOCKS_DIFFER
 from performance.benchmark import operations
 from performance.benchmark.load import Sample, press
 from performance.benchmark.operations import Operation
@@ -137,6 +138,7 @@ class Measuring:
         # A kept connection stays with one web process: several reach them all. But an update's answer belongs to the
         # question before it.
         clients = 1 if operation.name == "update" else min(WARM_CLIENTS, most)
+        self._settle(operation)
         press(port, operation.ask, operation.right, clients=clients, seconds=seconds, most=most)
         if desk is self.desks[-1]:
             self._count(desk, operation)
@@ -176,7 +178,13 @@ class Measuring:
             for desk in self.desks:
                 self.results.of(operations.RAW, desk.leads).rounds.append(_raw(desk, self.wanted.seconds))
 
+    def _settle(self, operation: Operation) -> None:
+        """Lets pass the time in which nothing is kept of a desk to which the operation before has written."""
+        if operation.name in operations.KEPT:
+            time.sleep(2 * CLOCKS_DIFFER)
+
     def _measure(self, desk: Desk, operation: Operation) -> None:
+        self._settle(operation)
         sample = press(
             desk.ports[operation.server],
             operation.ask,

@@ -40,6 +40,8 @@ class Operation:
     most: int = NO_LIMIT
 
 
+# Whose answers are kept until somebody writes: who wrote just now is not shown what was kept before.
+KEPT = ("dashboard", "dashboard_typical", "ps_dashboard")
 # The desk's own, whose growth is told.
 DESKS = (
     "capture",

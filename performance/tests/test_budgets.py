@@ -88,7 +88,7 @@ PAGES = [
     Page("meera", "/performance_metrics/part/charts", 0, 5 * KB),
     Page("meera", "/performance_metrics/part/caches", 0, 3 * KB),
     Page("meera", "/performance_metrics/part/database", 7, 6 * KB),
-    Page("meera", "/performance_metrics/part/optimize", 7, 4 * KB),
+    Page("meera", "/performance_metrics/part/optimize", 8, 4 * KB),
     Page("meera", "/performance_metrics/part/tests", 3, 4 * KB),
     Page("meera", "/performance_metrics/part/reports", 1, 2 * KB),
     Page("meera", "/performance_metrics/jobs/{job}", 1, 4 * KB),

@@ -395,6 +395,14 @@ def test_what_a_person_asks_at_the_same_address_is_their_wait(
     assert [one.operation for one in timings.own(getattr(cast, who).pk)] == [operation]
 
 
+@pytest.mark.django_db
+def test_a_desk_that_is_opened_with_last_times_filters_is_counted_once(cast: Cast, client: Client, quiet: None) -> None:
+    client.force_login(cast.asha)
+    client.get("/cre_dashboard?tab=pending&category=Hot")
+    assert client.get("/cre_dashboard", follow=True).redirect_chain
+    assert figures()["cre_dashboard"].count == 2
+
+
 def test_every_template_that_asks_by_itself_is_known_to_the_table_of_operations() -> None:
     """A new one belongs into POLLING or UNTIMED of performance.operations, or hides what people wait for."""
     templates = django_settings.BASE_DIR / "templates"
