@@ -233,7 +233,8 @@ INVARIANTS = (
     Invariant(
         "returning customers",
         "do not point at the latest lead that was closed when their customer came back",
-        # Whose number was corrected has come back to us only since then. What was reopened since had been closed.
+        # Whose number was corrected has come back to us only since then. What was reopened since had been closed. A save
+        # has its time before it waits (lock_timeout is 5 s), and sees what was closed meanwhile.
         """WITH corrected AS MATERIALIZED (SELECT lead_id FROM lead_change WHERE field = 'customer_mobile_number'),
         several AS (
             SELECT customer_mobile_number FROM lead_master GROUP BY customer_mobile_number HAVING count(*) > 1
@@ -244,7 +245,7 @@ INVARIANTS = (
             SELECT earlier.id FROM lead_master AS earlier
              WHERE earlier.customer_mobile_number = lead.customer_mobile_number
                AND (earlier.created_at, earlier.id) < (lead.created_at, lead.id)
-               AND (coalesce(earlier.won_at, earlier.lost_at) <= lead.created_at
+               AND (coalesce(earlier.won_at, earlier.lost_at) <= lead.created_at + interval '5 seconds'
                     OR EXISTS (
                         SELECT FROM lead_change AS change
                          WHERE change.lead_id = earlier.id AND change.field = 'final_status'
