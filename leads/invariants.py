@@ -233,8 +233,8 @@ INVARIANTS = (
     Invariant(
         "returning customers",
         "do not point at the latest lead that was closed when their customer came back",
-        # Whose number was corrected has come back to us only since then. What was reopened since had been closed. A save
-        # has its time before it waits (lock_timeout is 5 s), and sees what was closed meanwhile.
+        # Whose number was corrected has come back to us only since then. What was reopened since had been closed.
+        # A save has its time before it waits (lock_timeout is 5 s), and sees what was closed meanwhile.
         """WITH corrected AS MATERIALIZED (SELECT lead_id FROM lead_change WHERE field = 'customer_mobile_number'),
         several AS (
             SELECT customer_mobile_number FROM lead_master GROUP BY customer_mobile_number HAVING count(*) > 1
