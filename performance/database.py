@@ -9,10 +9,9 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from performance import indexes
+from performance import health, indexes
 from performance.indexes import Expected
 from performance.reading import Row, read
 from performance.slowest import Statement, slowest
@@ -157,7 +156,7 @@ def _read_all(*, counts: bool) -> Report:
             statements, words = slowest(server[0]["statements_in"] if server else None, unread)
             days = _last_day([row["name"] for row in tables if row["there"]], found, unread)
     about: Row = server[0] if server else {"version": "", "since": None}
-    waiting = _migrations_waiting() if any(index.state == MISSING for index in found) else 0
+    waiting = health.migrations_waiting() if any(index.state == MISSING for index in found) else 0
     made = Report(
         taken_at=timezone.now(),
         version=about["version"],
@@ -176,11 +175,6 @@ def _read_all(*, counts: bool) -> Report:
 def _table_names() -> Iterator[str]:
     yield from FIRST
     yield from (name for name in indexes.tables() if name not in FIRST)
-
-
-def _migrations_waiting() -> int:
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 # --- Tables ---------------------------------------------------------------------------------------------------------

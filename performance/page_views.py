@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import Any
 
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -22,7 +21,7 @@ from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, page_or_json, roles, wants_json
 from accounts.models import Role
-from performance import caches, database, indexes, live_tests, optimizing, queue, timings
+from performance import caches, database, health, indexes, live_tests, optimizing, queue, timings
 from performance.database import Report
 from performance.live import AGAIN, Live, live, pictures
 from performance.models import SpeedReport
@@ -172,16 +171,10 @@ def _to_build() -> ToBuild:
         number: int = cursor.fetchone()[0]
     if not number:
         return ToBuild(0)
-    if _migrations_wait():
+    if health.migrations_waiting():
         # One of them may make the table in which requests stand.
         return ToBuild(number, migrations=True)
     return ToBuild(number, job=optimizing.unfinished() is not None)
-
-
-def _migrations_wait() -> bool:
-    """Takes 50 ms."""
-    executor = MigrationExecutor(connection)
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _now(window: str) -> dict[str, Any]:

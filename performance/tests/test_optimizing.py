@@ -16,7 +16,7 @@ from conftest import Cast
 from followups.tasks import WORKER_PROCESSES
 from leads.models import LeadMaster, Source
 from leads.tests.factories import make_lead, phone
-from performance import carrying, database, indexes, optimizing
+from performance import carrying, database, health, indexes, optimizing
 from performance.models import Optimization
 from performance.optimizing import Step, plan
 from performance.tests.standing import drop, in_order, invalidate, run, standing
@@ -119,7 +119,7 @@ def test_what_the_desk_does_not_know_is_left_alone(in_order: Standing) -> None:
 
 def test_before_its_migration_no_index_is_made(in_order: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(DUE)
-    monkeypatch.setattr(database, "_migrations_waiting", lambda: 1)
+    monkeypatch.setattr(health, "migrations_waiting", lambda: 1)
     assert not [step for step in plan() if step.kind != "analyze"]
     assert any("Migrations wait" in words for words in database.report().warnings)
 
