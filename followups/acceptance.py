@@ -57,10 +57,10 @@ def waiting_for(user: User, now: datetime, limit: int = WAITING_SHOWN) -> list[W
     if user.role == Role.CRE:
         rows = _given_by_way_of(user, late, now)
     elif user.role == Role.BRANCH_HEAD:
-        rows = late.filter(branch=user.branch_id)
+        rows = late.filter(branch=user.branch_id).order_by("assigned_at", "id")
     else:
         return []
-    found = rows.select_related("lead", "ps").order_by("assigned_at", "id")[:limit]
+    found = rows.select_related("lead", "ps")[:limit]
     return [
         Waiting(
             uid=row.lead_id,
@@ -74,14 +74,17 @@ def waiting_for(user: User, now: datetime, limit: int = WAITING_SHOWN) -> list[W
 
 
 def _given_by_way_of(cre: User, late: FollowupQuerySet, now: datetime) -> FollowupQuerySet:
-    """Those of a CRE's leads. No index leads from a CRE to what waits: we walk their open leads with a PS, and so only
-    as far back as the panel is of use."""
-    return late.filter(
+    """Those of a CRE's leads, in order. No index leads from a CRE to what waits: we walk their open leads with a PS, and
+    so only as far back as the panel is of use. A lead knows when it was given, too: by that we walk in order, and stop
+    when the panel is full."""
+    given = late.filter(
         lead__final_status=FinalStatus.PENDING,
         lead__cre=cre,
         lead__ps__isnull=False,
         lead__ps_assigned_at__gt=now - CRE_LOOKS_BACK,
+        lead__ps_assigned_at__lte=working_minutes_before(now, ACCEPT_WITHIN),
     )
+    return given.order_by("lead__ps_assigned_at", "lead__id")
 
 
 def waited(since: datetime, now: datetime) -> str:

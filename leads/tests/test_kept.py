@@ -157,7 +157,9 @@ own_write = pytest.mark.parametrize("touches", BY_ASHA, ids=lambda one: one.__na
 def lead(cast: Cast) -> LeadMaster:
     """Kiran has had it for an hour of work and not said “Got it”; its latest call waits to be recorded."""
     lead = qualified(cast, follow_up_at=timezone.now() + timedelta(days=2))
-    PSFollowup.objects.update(assigned_at=timezone.now() - timedelta(days=2, minutes=ACCEPT_WITHIN))
+    given_at = timezone.now() - timedelta(days=2, minutes=ACCEPT_WITHIN)
+    PSFollowup.objects.update(assigned_at=given_at)
+    LeadMaster.objects.filter(ps__isnull=False).update(ps_assigned_at=given_at)
     captured(cast)
     captured(cast, "Not Interested")
     make_lead(cast.asha, customer_name="New one")
