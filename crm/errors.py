@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -19,6 +19,7 @@ READ_ONLY = (
 READ_ONLY_STATE = "25006"
 BUSY = "The desk could not reach its data in time. Nothing was saved; what you typed is still here. Try again."
 UNREADABLE = "This could not be read: it is too large, or not a form. Nothing was saved."
+NOT_TEXT = "This has a character in it that is no text. Nothing was saved."
 BROKEN = (
     "The desk could not do this, and the reason is written down. Try again; if it happens twice, tell a supervisor."
 )
@@ -30,7 +31,7 @@ LOST_TOKEN = (
 
 
 class DatabaseTroubleMiddleware:
-    """A database that is away, overloaded or locked is a 503 in words, not a 500."""
+    """A database that is away, overloaded or locked is a 503 in words, and text that no database takes a 400."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -39,7 +40,9 @@ class DatabaseTroubleMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return _busy(request, exception) if _is_trouble(exception) else None
+        if _is_trouble(exception):
+            return _busy(request, exception)
+        return say(request, NOT_TEXT, 400) if _is_not_text(exception) else None
 
 
 def _is_trouble(error: BaseException | None) -> bool:
@@ -49,6 +52,12 @@ def _is_trouble(error: BaseException | None) -> bool:
 def _is_read_only(error: BaseException | None) -> bool:
     """PostgreSQL takes no writes: it stands by for another server, or somebody has told it so."""
     return getattr(error and error.__cause__, "sqlstate", None) == READ_ONLY_STATE
+
+
+def _is_not_text(error: Exception) -> bool:
+    """Forms refuse it at the field it belongs to; the admin's filters take it from the address as it comes. The driver
+    refuses it before PostgreSQL has seen it, so there is no state of PostgreSQL's."""
+    return isinstance(error, DataError) and getattr(error.__cause__, "sqlstate", None) is None
 
 
 def _busy(request: HttpRequest, error: BaseException) -> HttpResponse:

@@ -153,9 +153,13 @@ class Postgres:
         options = {**self.settings, **sockets, "log_timezone": "UTC", "timezone": "UTC"}
         if not _has_shared_memory():
             options["dynamic_shared_memory_type"] = "mmap"
-        if _has_library(self.binaries, "pg_stat_statements"):
+        if self._counts_statements():
             options["shared_preload_libraries"] = "pg_stat_statements"
         return options
+
+    def _counts_statements(self) -> bool:
+        """Not every package of PostgreSQL brings what the performance page reads the slowest statements from."""
+        return _has_library(self.binaries, "pg_stat_statements")
 
     def _is_ready(self, pid: int) -> bool:
         """The postmaster says so itself, in the eighth line of its pid file; no client is needed."""
@@ -173,7 +177,9 @@ class Postgres:
         accounts.own(half, self.account)
         self._run("initdb", ["-D", str(half), "-U", ROLE, *_initdb_options(self.binaries.major)])
         single = [*("-D", str(half)), "-cfsync=off", f"-cdynamic_shared_memory_type={_shared_memory()}"]
-        self._run("postgres", ["--single", *single, "postgres"], f"CREATE DATABASE {DATABASE};\n")
+        # In the template, so that every database of this cluster has it.
+        extension = "CREATE EXTENSION pg_stat_statements;\n" if self._counts_statements() else ""
+        self._run("postgres", ["--single", *single, "template1"], f"{extension}CREATE DATABASE {DATABASE};\n")
         if self.settings.get("fsync") != "off":
             self._run("initdb", ["--sync-only", "-D", str(half)])
         half.rename(self.data)

@@ -74,9 +74,9 @@ def waiting_for(user: User, now: datetime, limit: int = WAITING_SHOWN) -> list[W
 
 
 def _given_by_way_of(cre: User, late: FollowupQuerySet, now: datetime) -> FollowupQuerySet:
-    """Those of a CRE's leads, in order. No index leads from a CRE to what waits: we walk their open leads with a PS, and
-    so only as far back as the panel is of use. A lead knows when it was given, too: by that we walk in order, and stop
-    when the panel is full."""
+    """Those of a CRE's leads, in order. No index leads from a CRE to what waits: we walk their open leads with a PS,
+    and so only as far back as the panel is of use. A lead knows when it was given, too: by that we walk in order, and
+    stop when the panel is full."""
     given = late.filter(
         lead__final_status=FinalStatus.PENDING,
         lead__cre=cre,

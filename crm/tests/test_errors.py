@@ -74,6 +74,15 @@ def test_what_cannot_be_read_is_400_in_words(cast: Cast, kind: str) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("typed", ["leads/leadmaster/?lead_status=a%00", "accounts/user/?role__exact=%00"])
+def test_a_filter_that_is_no_text_is_400_in_words(cast: Cast, client: Client, typed: str) -> None:
+    client.force_login(cast.meera)
+    response = client.get(f"/admin/{typed}")
+    assert response.status_code == 400
+    assert "no text" in response.content.decode()
+
+
+@pytest.mark.django_db
 def test_a_body_that_is_too_large_is_400_in_words(cast: Cast, client: Client) -> None:
     client.force_login(cast.asha)
     response = client.post("/add_lead_optimized", fields(remark="x" * 1_000_000))
