@@ -43,10 +43,8 @@ class _Median(Aggregate):
     output_field = DurationField()
 
 
-def get_lead_stats(
-    cre: User | None = None, ps: User | None = None, branch: Branch | None = None, *, period: Period
-) -> LeadStats:
-    """Of the leads that came in in `period` and are `cre`'s, `ps`'s and the `branch`'s, where these are given.
+def get_lead_stats(cre: User | None, ps: User | None, branch: Branch | None, period: Period) -> LeadStats:
+    """Of the leads that came in in `period` and are `cre`'s, `ps`'s and the `branch`'s; None is anybody's.
 
     One statement, which starts from the index of the first of them on when leads came in and reads each lead once: so
     all of it is exact and of this moment, the medians too, which cannot be put together from those of days.

@@ -31,7 +31,8 @@ log = get_logger(__name__)
 
 # Bounds in milliseconds, a fifth apart: a quantile is at most that far from the truth.
 STEP = 2**0.25
-BOUNDS = [0.25 * STEP**number for number in range(73)]  # to 65 seconds; the last bucket has no end
+# To 18 hours, for mail that has waited out a night; the last bucket has no end.
+BOUNDS = [0.25 * STEP**number for number in range(113)]
 PREFIX = "desk:timings"
 TOTALS = f"{PREFIX}:totals"  # since Redis was emptied, for Prometheus
 # Counted apart from the operations, in hashes of their own: kinds of SQL statements, and looks into each cache.

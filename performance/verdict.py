@@ -198,6 +198,16 @@ def _of_queue(queue: Queue | None) -> Iterator[Trouble]:
             _todo_of(pile),
             "queue",
         )
+    if not silent and not queue.late:
+        # Else what still waits says it.
+        for delay in queue.delays or []:
+            if delay.late:
+                yield Trouble(
+                    f"Slower than agreed in the last hour: {delay.words}.",
+                    "If it goes on, the workers have more to do than they can: start more of them.",
+                    "queue",
+                    bad=False,
+                )
     if queue.dead.value:
         pieces = "one piece of work was" if queue.dead.value == 1 else f"{queue.dead} pieces of work were"
         yield Trouble(

@@ -143,6 +143,8 @@ def redis_database() -> Iterator[str]:
             finally:
                 client.flushdb()
             return
+        except redis.ConnectionError as error:
+            raise NotOurs("Redis does not answer: the benchmark needs it.") from error
         except redis.ResponseError:
             continue
         finally:

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import os
+import random
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ import django
 
 # Captures go to CREs whose desks are not looked at, so that a desk stays as large as it was loaded.
 DESKS, CAPTURERS = 25, 8
-UPDATES, KNOWN = 400, 2_000
+UPDATES, KNOWN, NEW = 400, 2_000, 100_000
 DEEPEST = 1_000
 
 
@@ -34,6 +35,7 @@ class Facts:
     sellers: list[tuple[str, str, str]]  # username, name, branch
     known_phones: list[str]
     own_phones: list[str]  # of the first desk
+    new_phones: list[str]  # that no lead has had, as scattered as those that were loaded
     updates: list[tuple[str, int, str]]  # uid, version, whose
     callers: list[str]  # a name for each lead that a next call could be
     deep: str  # the cursor of a far page of the first desk's Lost leads
@@ -70,6 +72,7 @@ def _facts(leads: int) -> Facts:
 
     from accounts.models import Role, User
     from followups import buckets
+    from leads.bulk import new_phones
     from leads.models import LeadMaster
 
     if (found := LeadMaster.objects.count()) != leads:
@@ -94,6 +97,7 @@ def _facts(leads: int) -> Facts:
         sellers=_sellers(),
         known_phones=list(phones[:KNOWN]),
         own_phones=list(phones.filter(cre=desks[0])[:KNOWN]),
+        new_phones=new_phones(random.Random(leads), NEW),  # noqa: S311 - a load, not a secret
         updates=updates,
         callers=_callers(desks[1:], {uid for uid, _, _ in updates}),
         deep=_deep(desks[0]),

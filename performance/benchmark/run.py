@@ -1,6 +1,5 @@
 """One run: databases filled, measured, and everything taken away again."""
 
-import itertools
 import json
 import os
 import platform
@@ -11,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,6 @@ def benchmark(wanted: Wanted, tell: Tell) -> Results:
     """Raises NotOurs or Failed; whatever happens, nothing that it made is left (but filled databases with `keep`)."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
-        phones = _new_phones()
         caches = [stack.enter_context(databases.redis_database()) for _ in wanted.sizes]
         results = Results(_machine(wanted), wanted.sizes)
         names = []
@@ -69,7 +68,7 @@ def benchmark(wanted: Wanted, tell: Tell) -> Results:
             desks.append(Desk(leads, variables, facts, connection))
         for desk in desks:
             kept = stack.enter_context(redis.Redis.from_url(desk.variables["REDIS_URL"]))
-            desk.operations = _asked(desk, phones, wanted, _forget_desk(kept, desk.facts.first_desk))
+            desk.operations = _asked(desk, wanted, _forget_desk(kept, desk.facts.first_desk))
         Measuring(processes, desks, results, wanted, tell).run()
         results.facts["load_after"] = _load()
         for desk in desks:
@@ -117,13 +116,13 @@ def _facts(processes: Processes, leads: int, variables: dict[str, str], *, stati
     return Facts(**json.loads(printed.splitlines()[-1]))
 
 
-def _asked(desk: Desk, phones: Iterator[str], wanted: Wanted, forget: Callable[[], None]) -> list[Operation]:
+def _asked(desk: Desk, wanted: Wanted, forget: Callable[[], None]) -> list[Operation]:
     chance = random.Random(desk.leads)  # noqa: S311 - a load, not a secret
     # What workers do is compared with what one web process leaves for them.
     needed = wanted.wants_any([*operations.DRAINED, *operations.DELAYS])
     return [
         operation
-        for operation in Asker(desk.facts, chance, phones, forget).operations()
+        for operation in Asker(desk.facts, chance, _new_phones(desk.facts), forget).operations()
         if wanted.wants(operation.name) or (needed and operation.name == operations.ONE_WEB)
     ]
 
@@ -149,10 +148,11 @@ def _forget_desk(kept: redis.Redis, person: int) -> Callable[[], None]:
     return forget
 
 
-def _new_phones() -> Iterator[str]:
-    """Numbers that nobody has had: those that were loaded are looked at by chance, these go up one by one."""
+def _new_phones(facts: Facts) -> Iterator[str]:
+    """Numbers that nobody has had, scattered as people's are. Where these run out, others that go up one by one: they
+    all meet the same few pages of an index, which is cheaper."""
     start = random.SystemRandom().randrange(10**8)
-    return (f"+9188{(start + number * 7) % 10**8:08d}" for number in itertools.count())
+    return chain(facts.new_phones, (f"+9188{(start + number * 7) % 10**8:08d}" for number in count()))
 
 
 def _rows(desk: Desk) -> dict[str, int]:
