@@ -64,6 +64,11 @@ def wants_json(request: HttpRequest) -> bool:
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
+def wants_page(request: HttpRequest) -> bool:
+    """Whether a browser asks at an address for programs: it prefers a page to JSON, and says so."""
+    return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+
+
 def page_or_json(*allowed: Role) -> Callable[[View], View]:
     """A page for these roles, which answers programs in JSON, refusals included."""
 

@@ -1,4 +1,4 @@
-"""What a person may see: one answer for lists, details, search, exports and the admin.
+"""What a person may see: one answer for lists, details, search and the admin.
 
 A model says by which paths it reaches its CRE, PS, branch and pipeline; this module says which rows that opens.
 """

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest
 
+from accounts.access import by_htmx
+
 # The names of the addresses whose forms are kept; each of them knows `resume`.
 FORMS = frozenset({"add_lead", "update_lead", "carry", "update_ps_lead"})
 MOST_BYTES = 20_000
@@ -47,7 +49,7 @@ def posted(request: HttpRequest) -> Unsaved | None:
     if request.method != "POST" or match is None or match.url_name not in FORMS or not from_our_pages(request):
         return None
     # A page that posts by script has kept its form already.
-    if "HX-Request" in request.headers or not _is_small_form(request):
+    if by_htmx(request) or not _is_small_form(request):
         return None
     who = request.POST.get("typed_by", "")
     fields = [(name, value) for name, values in request.POST.lists() for value in values if not NOT_KEPT.match(name)]

@@ -13,7 +13,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
 
 from accounts import unsaved
-from accounts.access import SignedInRequest
+from accounts.access import SignedInRequest, by_htmx
 from accounts.forms import ChangePasswordForm, SignInForm
 from accounts.models import Role
 
@@ -36,7 +36,7 @@ class SignIn(views.LoginView):
     redirect_authenticated_user = True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.headers.get("HX-Request"):
+        if by_htmx(request):
             # A page that was open across a sign-out asks for a part of itself: not for this page.
             return render(request, "trouble.html", {"message": SIGNED_OUT, "status": 401}, status=401)
         return super().dispatch(request, *args, **kwargs)

@@ -64,7 +64,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
     "followups.saved.SavedMiddleware",
     "crm.errors.DatabaseTroubleMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -256,6 +255,8 @@ STORAGES = {
 # --- Words and times: kept in UTC, shown in the dealer's day ----------------------------------------------------------
 LANGUAGE_CODE = "en-in"
 USE_I18N = False
+DATETIME_FORMAT = "j M Y, H:i"
+DATE_FORMAT = "j M Y"
 USE_TZ = True
 TIME_ZONE = "Asia/Kolkata"
 
@@ -291,14 +292,7 @@ LOGGING: dict[str, Any] = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(
-                    [structlog.dev.ConsoleRenderer()]
-                    if DEBUG
-                    else [
-                        structlog.processors.format_exc_info,
-                        structlog.processors.JSONRenderer(default=str),
-                    ]
-                ),
+                *_rendered,
             ],
             "foreign_pre_chain": _before,
         }

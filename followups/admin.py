@@ -9,7 +9,7 @@ from django.utils.html import format_html
 
 from accounts.models import Role, User
 from accounts.supervision import ReadOnlyAdmin, change_address
-from followups.models import CallAttempt, Outbox, PSFollowup
+from followups.models import CallAttempt, Kind, Outbox, PSFollowup, State
 from followups.services import send_again
 
 
@@ -113,6 +113,14 @@ class OutboxAdmin(ReadOnlyAdmin[Outbox]):
     @admin.display(description="last error")
     def error(self, row: Outbox) -> str:
         return row.last_error[:120]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Outbox | None = None) -> bool:
+        """One by one: a mail that was given up, a call that is recorded already. A call that is not is never lost."""
+        if obj is None:
+            return False
+        if obj.kind == Kind.ATTEMPT:
+            return CallAttempt.objects.filter(outbox_id=obj.pk).exists()
+        return obj.state == State.DEAD
 
     @admin.action(description="Send again what was given up")
     def send_again(self, request: HttpRequest, rows: QuerySet[Outbox]) -> None:

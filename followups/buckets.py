@@ -1,4 +1,4 @@
-"""Where a lead stands in the working day: each bucket is one named Q, for cards, lists, exports and the API alike.
+"""Where a lead stands in the working day: each bucket is one named Q, for tabs, lists, counts and “Next call” alike.
 
 Every Pending lead is in exactly one of UNTOUCHED, CALLED, CALL_BACK, PENDING; WON and LOST are the others. TODAY,
 OVERDUE and WITH_PS overlap them. Field names are those of lead_master; of ps_followup where it says so.

@@ -5,12 +5,12 @@ Six statements, however much it holds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db.models import Count, IntegerField, Model, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Model, Prefetch, Q, QuerySet, Subquery
 from django.utils.http import urlencode
 
 from accounts.models import User
@@ -18,13 +18,12 @@ from followups import buckets
 from followups.acceptance import ACCEPT_WITHIN, waited
 from followups.catalogue import Category
 from followups.models import CallAttempt, PSFollowup
-from followups.paging import page
+from followups.paging import EPOCH, MICROSECOND, HowMany, page
 from followups.priority import REPEAT_POINTS
 from followups.working_hours import suggestion, working_minutes_before
 
 # Counting stops here: a desk that holds more says "999+", and costs no more.
 MOST = 1000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # On a phone one turns a page sooner than one scrolls past fifty cards.
 CARDS = 25
@@ -111,15 +110,6 @@ class Place(NamedTuple):
 # --- How many, and which ----------------------------------------------------------------------------------------
 
 
-class _HowMany(Subquery):
-    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-
-def _how_many(rows: QuerySet[Any]) -> _HowMany:
-    return _HowMany(rows.order_by().values("pk")[:MOST])
-
-
 def _rows(user: User, tab: Tab, show: str, now: datetime) -> QuerySet[Any]:
     """The rows of a tab, or of a part of it, in no order: assignments for FRESH, leads for the others."""
     if tab is FRESH:
@@ -187,11 +177,11 @@ def read_digest(typed: str) -> datetime | None:
     micros = typed.partition("-")[0]
     if not (micros.isascii() and micros.isdecimal() and len(micros) <= 16):
         return None
-    return EPOCH + timedelta(microseconds=int(micros))
+    return EPOCH + int(micros) * MICROSECOND
 
 
 def _micros(at: datetime | None) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1) if at else 0
+    return (at - EPOCH) // MICROSECOND if at else 0
 
 
 def counts(user: User, tab: Tab, now: datetime, *, since: datetime | None) -> Counts:
@@ -204,15 +194,15 @@ def counts(user: User, tab: Tab, now: datetime, *, since: datetime | None) -> Co
             newest=Subquery(given.order_by("-assigned_at", "-id").values("assigned_at")[:1]),
             asked_again=Subquery(_repeats(user, now).values("repeats__created_at")[:1]),
             next_due=Subquery(coming.order_by("follow_up_at").values("follow_up_at")[:1]),
-            arrived=_how_many(given.filter(assigned_at__gt=since or now)),
-            fresh=_how_many(_rows(user, FRESH, "", now)),
-            today=_how_many(_rows(user, TODAY, "", now)),
-            overdue=_how_many(_rows(user, TODAY, "overdue", now)),
+            arrived=HowMany(given.filter(assigned_at__gt=since or now), MOST),
+            fresh=HowMany(_rows(user, FRESH, "", now), MOST),
+            today=HowMany(_rows(user, TODAY, "", now), MOST),
+            overdue=HowMany(_rows(user, TODAY, "overdue", now), MOST),
             # The bucket seen from the assignments, which are counted without a look at the leads.
-            pending=_how_many(user.followups.filter(buckets.PS_PENDING)),
-            won=_how_many(_rows(user, CLOSED, "won", now)),
-            lost=_how_many(_rows(user, CLOSED, "lost", now)),
-            drives=_how_many(_rows(user, DRIVES, "", now)),
+            pending=HowMany(user.followups.filter(buckets.PS_PENDING), MOST),
+            won=HowMany(_rows(user, CLOSED, "won", now), MOST),
+            lost=HowMany(_rows(user, CLOSED, "lost", now), MOST),
+            drives=HowMany(_rows(user, DRIVES, "", now), MOST),
         )
         .get()
     )

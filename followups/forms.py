@@ -1,13 +1,12 @@
 """What a person tells of a call: the part that adding a lead and updating one have in common."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from followups import catalogue
-from followups.catalogue import Category, FinalStatus, FollowUp, Moment, Outcome
+from followups.catalogue import Category, FinalStatus, FollowUp, Moment, Outcome, choices
 from followups.fields import Lines, MomentField, Words
 
 NOT_OFFERED = {
@@ -18,18 +17,13 @@ NOT_OFFERED = {
 }
 
 
-def same(values: Iterable[str]) -> list[tuple[str, str]]:
-    """Choices in which the value is what people read."""
-    return [(str(value), str(value)) for value in values]
-
-
 def outcome_choices(moment: Moment) -> list[tuple[str, list[tuple[str, str]]]]:
     """What a call may come to at `moment`, in groups."""
     groups: dict[str, list[str]] = {}
     for outcome in catalogue.offered(moment):
         name = str(outcome.implies) if outcome.closes else "Spoken to" if outcome.contacted else "Not reached"
         groups.setdefault(name, []).append(outcome.code)
-    return [(name, same(codes)) for name, codes in groups.items()]
+    return [(name, choices(codes)) for name, codes in groups.items()]
 
 
 def model_choices() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -37,7 +31,7 @@ def model_choices() -> list[tuple[str, list[tuple[str, str]]]]:
     families: dict[str, list[str]] = {}
     for model in catalogue.MODELS:
         families.setdefault(model.split()[0], []).append(model)
-    return [(family, same(models)) for family, models in families.items()]
+    return [(family, choices(models)) for family, models in families.items()]
 
 
 def outcome_rules(moment: Moment) -> dict[str, dict[str, Any]]:
@@ -74,14 +68,14 @@ class CallForm(forms.Form):
     def offer_outcomes(self, blank: str = "Choose…") -> None:
         """Fills the page's selects, grouped so that they read well without a script."""
         self.choose("lead_status", blank, outcome_choices(self.moment))
-        self.choose("lead_category", "Not known yet", same(Category))
+        self.choose("lead_category", "Not known yet", choices(Category))
         self.choose("model_interested", "Not known yet", model_choices())
 
-    def choose(self, field: str, blank: str, choices: list[Any]) -> None:
+    def choose(self, field: str, blank: str, offered: list[Any]) -> None:
         widget = self.fields[field].widget
         assert isinstance(widget, forms.Select)
         widget.attrs.pop("maxlength", None)
-        widget.choices = [("", blank), *((label, group) for label, group in choices if group)]
+        widget.choices = [("", blank), *((label, group) for label, group in offered if group)]
 
     # --- Field by field -------------------------------------------------------------------------------------------
 

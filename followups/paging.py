@@ -14,7 +14,19 @@ from functools import reduce
 from itertools import groupby
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from django.db.models import BooleanField, CharField, DateTimeField, F, Field, Func, IntegerField, Model, Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    CharField,
+    DateTimeField,
+    F,
+    Field,
+    Func,
+    IntegerField,
+    Model,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.expressions import Combinable, Value
 
 M = TypeVar("M", bound=Model)
@@ -128,6 +140,16 @@ def _page(rows: list[M], order: Order, *, newer: bool, older: bool) -> Page[M]:
         newer=order.cursor(rows[0], newer=True) if newer else "",
         older=order.cursor(rows[-1], newer=False) if older else "",
     )
+
+
+class HowMany(Subquery):
+    """How many `rows` there are, `most` at most, as a column of another query: counting stops there."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
+    output_field: ClassVar[Any] = IntegerField()
+
+    def __init__(self, rows: QuerySet[Any], most: int | None = None) -> None:
+        super().__init__(rows.order_by().values("pk")[:most])
 
 
 class _Row(Func):

@@ -14,11 +14,11 @@ from accounts.access import SignedInRequest, by_htmx, page_or_json, refusal, wan
 from accounts.models import Role
 from followups import answers, wording
 from followups.catalogue import Moment
+from followups.events import assignments, calls, waiting_for
 from followups.forms import outcome_rules
 from followups.models import PSFollowup
 from followups.quick import quick_outcomes
 from followups.services import NotYours, held, saved_before, update_ps_lead
-from followups.told import assignments, calls, waiting_for
 from followups.uid import search_key
 from followups.update import Told
 from followups.update_form import Invalid, Replayed, Stale, UpdateForm

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, Max, Min, OuterRef, Q, Sum, When
 from django.utils.http import urlencode
 
 from accounts.models import User
 from followups import buckets, paging
+from followups.paging import HowMany
 from leads.board_rows import COLUMNS, Addresses, RepeatRow, Row, calls_of, repeat_row, row, some
 from leads.filters import Filters
 from leads.models import DuplicateLead, LeadMaster
@@ -140,15 +141,6 @@ WORK = (UNTOUCHED, OVERDUE, TODAY, CALL_BACKS, CALLED, PENDING, WITH_PS)
 # --- How many ---------------------------------------------------------------------------------------------------
 
 
-class _HowMany(Subquery):
-    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-
-def _how_many(rows: QuerySet[Any]) -> _HowMany:
-    return _HowMany(rows.order_by().values("pk")[:MOST])
-
-
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many stand in each tab. `promised` call-backs are due now; `state` changes when anything shown changes.
@@ -210,7 +202,7 @@ def count(user: User, filters: Filters, now: datetime) -> Counts:
     ).order_by()
     opened = mine.filter(buckets.FRESH_OR_PENDING).aggregate(
         **{tab.key: Count("pk", filter=tab.within(now) & filters.within(tab.dated)) for tab in OPEN},
-        repeats=Sum(Case(When(enquiries__gt=1, then=_HowMany(asked_again.values("pk"))), default=0), default=0),
+        repeats=Sum(Case(When(enquiries__gt=1, then=HowMany(asked_again)), default=0), default=0),
         promised=Count("pk", filter=buckets.CALL_BACK & buckets.overdue(now) & filters.within(CALL_BACKS.dated)),
         next_due=Min("follow_up_at", filter=Q(follow_up_at__gte=now)),
         # Whatever a save, a repeat or the recorder changes in a row, and which rows there are.
@@ -222,7 +214,7 @@ def count(user: User, filters: Filters, now: datetime) -> Counts:
     )
     closed = (
         User.objects.filter(pk=user.pk)
-        .values_list(*(_how_many(mine.filter(tab.within(now), filters.within(tab.dated))) for tab in CLOSED))
+        .values_list(*(HowMany(mine.filter(tab.within(now), filters.within(tab.dated)), MOST) for tab in CLOSED))
         .get()
     )
     of = {**{key: opened[key] for key in TABS if key in opened}, **dict(zip(("won", "lost"), closed, strict=True))}

@@ -85,7 +85,7 @@ def _page(request: SignedInRequest, kept: Kept) -> tuple[dict[str, Any], datetim
         "waiting_most": WAITING_SHOWN,
         "in_hand": in_their_hands,
     }
-    body = INDENT.sub("\n", render_to_string("leads/board_body.html", context))
+    body = INDENT.sub("\n", render_to_string("leads/_board_body.html", context))
     until = min([counts.until, *(lead.next_call_until for lead in in_their_hands if lead.next_call_until)])
     query = {"tab": tab.key, "restored": "yes", **filters.query}
     return {"title": tab.title, "body": body, "filters": filters.query, "query": query}, until
@@ -119,7 +119,7 @@ def board_news(request: SignedInRequest) -> HttpResponse:
         return HttpResponse(status=204)
     tab = TABS.get(request.GET.get("tab", "")) or counts.work()
     context = {**_list(request, counts, tab, filters, now), "news": counts.news(seen), "live": True}
-    return render(request, "leads/board_live.html", context)
+    return render(request, "leads/_board_live.html", context)
 
 
 def _form(request: SignedInRequest, now: datetime) -> FilterForm:

@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 
 from accounts.directory import Directory, directory
 from followups import catalogue
-from followups.catalogue import FinalStatus
+from followups.catalogue import FinalStatus, choices
 from followups.fields import Lines, Name, Words, refuse_control_characters
-from followups.forms import CallForm, same
+from followups.forms import CallForm
 from leads import phone
 from leads.models import Channel
 from leads.records import Enquiry
@@ -145,7 +145,7 @@ class LeadForm(PairForm, PlaceForm):
     def offer(self, people: Directory, known: Sources) -> None:
         """Fills the page's selects, grouped so that they read well without a script; people and places by id."""
         self.choose("source", "Choose…", [(source, source) for source in known.grouped()])
-        self.choose("subsource", "Choose…", [(source, same(names)) for source, names in known.grouped().items()])
+        self.choose("subsource", "Choose…", [(source, choices(names)) for source, names in known.grouped().items()])
         self.offer_outcomes()
         self.offer_places(people)
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from followups.events import Event, Note, assignments, calls, waiting_for
 from followups.models import Kind, Outbox, State
-from followups.told import Event, Note, assignments, calls, waiting_for
 from followups.wording import moment_in_words
 from leads.models import Channel, DuplicateLead, LeadChange, LeadMaster
 

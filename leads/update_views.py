@@ -147,9 +147,13 @@ def _page(
     }
     if lead.next_call_by_id and lead.next_call_by_id != request.user.pk and (lead.next_call_until or now) > now:
         context["in_hand"] = lead.next_call_by
-    if by_htmx(request):
+    if by_htmx(request) and status != 409:
         return render(request, "desk/work.html", context, status=status)
-    return render(request, "desk/update.html", {**context, "story": story(lead)}, status=status)
+    answer = render(request, "desk/update.html", {**context, "story": story(lead)}, status=status)
+    if by_htmx(request):
+        # What somebody else saved stands beside the form too: the history, with their remark, and the facts.
+        answer["HX-Retarget"] = answer["HX-Reselect"] = ".work-columns"
+    return answer
 
 
 def _home(user: User) -> str:

@@ -82,7 +82,7 @@ def _desk(
     """The form with its choices; `fresh` looks up who takes leads now, rather than a minute ago."""
     form.offer(directory(fresh=fresh), sources(fresh=fresh))
     rules = outcome_rules(catalogue.CAPTURE)
-    template = "leads/_desk.html" if by_htmx(request) else "leads/add_lead.html"
+    template = "leads/_add_lead.html" if by_htmx(request) else "leads/add_lead.html"
     return render(request, template, {"form": form, "rules": rules, **context}, status=status)
 
 
@@ -161,7 +161,7 @@ def _list(request: SignedInRequest, title: str, empty: str, **context: Any) -> H
         "repeats": _repeats(request.user),
         "repeats_days": REPEATS_FOR.days,
     }
-    return render(request, "leads/dashboard.html", context)
+    return render(request, "leads/branch_leads.html", context)
 
 
 def _repeats(user: User) -> QuerySet[DuplicateLead]:
@@ -180,7 +180,7 @@ def search(request: SignedInRequest) -> HttpResponse:
     if len(found.leads) == 1:
         return redirect("lead", uid=found.leads[0].uid)
     may_add = request.user.role in (Role.CRE, Role.SUPERVISOR)
-    return render(request, "leads/search.html", {"typed": typed, "found": found, "may_add": may_add})
+    return render(request, "leads/search.html", {"searched": typed, "typed": typed, "found": found, "may_add": may_add})
 
 
 # --- One lead -----------------------------------------------------------------------------------------------

@@ -3,16 +3,15 @@
 import time
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, by_htmx, json_post
 from accounts.models import Role
-from followups.answers import since
 from performance import caches, timings
+from performance.answers import page_or_json
 
 log = get_logger(__name__)
 UNKNOWN = "There is no such cache: choose one of the list, or all of them."
@@ -52,10 +51,7 @@ def _answer(request: SignedInRequest, started: float, status: int, **answer: Any
     """In the caller's manner: a part of the page, the whole page once more, or JSON."""
     if by_htmx(request):
         return _part(request, status, **answer)
-    if "text/html" in request.headers.get("Accept", ""):
-        messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
-        return HttpResponseRedirect(f"{reverse('performance_metrics')}#caches", status=303)
-    return JsonResponse({**answer, "execution_time": since(started)}, status=status)
+    return page_or_json(request, started, status, answer, f"{reverse('performance_metrics')}#caches")
 
 
 def _part(request: SignedInRequest, status: int, *, success: bool, message: str, **_: Any) -> HttpResponse:

@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from performance import health, indexes
+from performance.catalogue_reading import Row, read
 from performance.indexes import Expected
-from performance.reading import Row, read
 from performance.slowest import Statement, slowest
 
 # Whoever looks at the page waits for it, and a table that somebody has locked is not worth that wait.

@@ -4,18 +4,19 @@ import time
 from typing import Any
 
 from django import forms
-from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, by_htmx, json_post
 from accounts.models import Role
-from followups.answers import since
 from followups.forms import words
 from performance import live_tests
-from performance.live_tests import FAILED, MOST_ROUNDS, ROUNDS, TESTS, Busy
+from performance.answers import page_or_json
+from performance.live_test_findings import FAILED
+from performance.live_test_panels import panel
+from performance.live_tests import MOST_ROUNDS, ROUNDS, TESTS, Busy
 
 log = get_logger(__name__)
 BUSY = "Another live test is under way, and there is only ever one. Try again in a few seconds."
@@ -70,10 +71,7 @@ def _answer(request: SignedInRequest, started: float, status: int, **answer: Any
     test = request.POST.get("test", "")
     if by_htmx(request) and test in TESTS:
         refused = answer["message"] if status != 200 else ""
-        context = {"panel": live_tests.panel(test), "refused": refused, "said": answer["message"]}
+        context = {"panel": panel(test), "refused": refused, "said": answer["message"]}
         return render(request, "performance/_live_test.html", context, status=status)
-    if "text/html" in request.headers.get("Accept", ""):
-        messages.add_message(request, messages.SUCCESS if answer["success"] else messages.WARNING, answer["message"])
-        anchor = f"#live-test-{test}" if test in TESTS else ""
-        return HttpResponseRedirect(f"{reverse('performance_metrics')}{anchor}", status=303)
-    return JsonResponse({**answer, "execution_time": since(started)}, status=status)
+    anchor = f"#live-test-{test}" if test in TESTS else ""
+    return page_or_json(request, started, status, answer, f"{reverse('performance_metrics')}{anchor}")

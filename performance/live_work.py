@@ -11,8 +11,7 @@ from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
-from django.db import models
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +21,7 @@ from accounts.directory import directory
 from accounts.models import Role, User
 from followups.buckets import OPEN, PENDING
 from followups.models import PSFollowup
+from followups.paging import HowMany
 from followups.views import ps_dashboard
 from leads import phone
 from leads.board_views import cre_dashboard
@@ -67,14 +67,9 @@ def number() -> str:
 # --- Who and what -----------------------------------------------------------------------------------------------
 
 
-class _HowMany(Subquery):
-    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
-    output_field = models.IntegerField()
-
-
 def busiest(role: Role, rows: QuerySet[Any]) -> User | None:
     """The active person of this role with most of `rows`, counted to MOST."""
-    count = _HowMany(rows.order_by().values("pk")[:MOST])
+    count = HowMany(rows, MOST)
     people = User.objects.filter(role=role, is_active=True).select_related("branch")
     found: User | None = people.order_by(count.desc(), "pk").first()
     return found

@@ -13,7 +13,7 @@ from django.utils import timezone
 class Optimization(models.Model):
     """One request to put the database in order. A worker carries it out step by step, and says here how far it is.
 
-    `steps` are dictionaries in the order in which they are done (performance.optimizing.Step).
+    `steps` are dictionaries in the order in which they are done (performance.optimize_plan.Step).
     """
 
     class State(models.TextChoices):

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -16,7 +16,7 @@ from structlog.stdlib import get_logger
 from accounts.access import SignedInRequest, by_htmx, json_post, page_or_json, wants_json
 from accounts.models import Role
 from followups.answers import since
-from performance import optimizing
+from performance import answers, optimize_plan
 from performance.models import Optimization
 
 log = get_logger(__name__)
@@ -45,12 +45,12 @@ def apply_database_optimizations(request: SignedInRequest) -> HttpResponse:
         return _answer(request, started, 422, success=False, message=NOT_UNDERSTOOD)
     try:
         if dry_run:
-            steps = [step.kept() for step in optimizing.plan()]
+            steps = [step.kept() for step in optimize_plan.plan()]
             return _answer(request, started, 200, message=WOULD if steps else NOTHING, steps=steps, dry_run=True)
-        job = optimizing.ask(request.user, request.cause)
-    except optimizing.Unreadable as unread:
+        job = optimize_plan.ask(request.user, request.cause)
+    except optimize_plan.Unreadable as unread:
         return _answer(request, started, 503, success=False, message=f"{UNREADABLE} {unread}")
-    except optimizing.AlreadyRunning as running:
+    except optimize_plan.AlreadyRunning as running:
         return _answer(request, started, 409, running.job, success=False, message=BUSY)
     if job is None:
         return _answer(request, started, 200, message=NOTHING, steps=[])
@@ -89,21 +89,14 @@ def _answer(
         return render(request, "performance/_job.html", context, status=status)
     if by_htmx(request):
         return _anew(request, told["message"], good=told["success"])
-    if "text/html" in request.headers.get("Accept", ""):
-        messages.add_message(request, _level(good=told["success"]), told["message"])
-        goal = reverse("optimization", args=[job.pk]) if job else reverse("performance_metrics")
-        return HttpResponseRedirect(goal, status=303)
-    return JsonResponse({**told, "execution_time": since(started)}, status=status)
+    goal = reverse("optimization", args=[job.pk]) if job else reverse("performance_metrics")
+    return answers.page_or_json(request, started, status, told, goal)
 
 
 def _anew(request: SignedInRequest, words: str, *, good: bool) -> HttpResponse:
     """Has the browser load the whole page: what stands above the plan, too, is no longer true."""
-    messages.add_message(request, _level(good=good), words)
+    messages.add_message(request, answers.level(good=good), words)
     return HttpResponse(headers={"HX-Refresh": "true"})
-
-
-def _level(*, good: bool) -> int:
-    return messages.INFO if good else messages.WARNING
 
 
 @page_or_json(Role.SUPERVISOR)
@@ -137,7 +130,7 @@ def _shown(request: SignedInRequest, job: Optimization) -> dict[str, Any]:
     """`say` is said aloud: only when it is another one than the page has said already."""
     seen = f"{job.state}-{job.steps_over}"
     say = _news(job) if seen != request.GET.get("seen", seen) else ""
-    progress = optimizing.progress(job)
+    progress = optimize_plan.progress(job)
     value = job.steps_over + (progress.share or 0) / 100 if progress else job.steps_over
     return {"job": job, "progress": progress, "value": value, "seen": seen, "say": say}
 

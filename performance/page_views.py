@@ -21,10 +21,10 @@ from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, page_or_json, roles, wants_json
 from accounts.models import Role
-from performance import caches, database, health, indexes, live_tests, optimizing, queue, timings
+from performance import caches, database, health, indexes, live_test_panels, optimize_plan, queue, timings
 from performance.database import Report
-from performance.live import AGAIN, Live, live, pictures
 from performance.models import SpeedReport
+from performance.operations_table import AGAIN, Live, live, pictures
 from performance.timings import WINDOWS, Figures
 from performance.verdict import ToBuild, Trouble, Verdict, overall, troubles
 
@@ -86,7 +86,7 @@ def _page(request: SignedInRequest, window: str) -> HttpResponse:
         "parts": [(part, _shown(part, catalogues, request)) for part in PARTS],
         "charts": _charts(request),
     }
-    return render(request, "performance/metrics.html", context)
+    return render(request, "performance/page.html", context)
 
 
 def _json(window: str, *, download: bool) -> HttpResponse:
@@ -174,7 +174,7 @@ def _to_build() -> ToBuild:
     if health.migrations_waiting():
         # One of them may make the table in which requests stand.
         return ToBuild(number, migrations=True)
-    return ToBuild(number, job=optimizing.unfinished() is not None)
+    return ToBuild(number, job=optimize_plan.unfinished() is not None)
 
 
 def _now(window: str) -> dict[str, Any]:
@@ -213,11 +213,11 @@ def _database(catalogues: Catalogues) -> dict[str, Any]:
 
 
 def _optimize(catalogues: Catalogues) -> dict[str, Any]:
-    return {"plan": optimizing.plan(catalogues.report), "job": optimizing.latest()}
+    return {"plan": optimize_plan.plan(catalogues.report), "job": optimize_plan.latest()}
 
 
 def _tests(_: Catalogues) -> dict[str, Any]:
-    return {"live_tests": live_tests.overview()}
+    return {"live_tests": live_test_panels.overview()}
 
 
 def _reports(_: Catalogues) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.utils.text import Truncator
 
-from performance.reading import read
+from performance.catalogue_reading import read
 
 MOST, LENGTH = 10, 400
 TO_GET = (

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from performance import carrying, maintenance
+from performance import maintenance, optimize_worker
 
 
 @shared_task
@@ -13,4 +13,4 @@ def maintain(name: str) -> None:
 # An index of a big table takes as long as it takes.
 @shared_task(soft_time_limit=24 * 60 * 60, time_limit=25 * 60 * 60)
 def optimize() -> None:
-    carrying.look()
+    optimize_worker.look()

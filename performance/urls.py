@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from performance import cache_views, health, live_test_views, metrics_views, optimize_views, page_views, speed_views
+from performance import cache_views, health, live_test_views, optimize_views, page_views, prometheus_views, speed_views
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", metrics_views.metrics, name="metrics"),
+    path("metrics", prometheus_views.metrics, name="metrics"),
     path("performance_metrics", page_views.performance_metrics, name="performance_metrics"),
     path("performance_metrics/part/<slug:name>", page_views.performance_part, name="performance_part"),
     path("api/clear_cache", cache_views.clear_cache, name="clear_cache"),

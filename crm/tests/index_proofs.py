@@ -23,7 +23,7 @@ from leads.find import find
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.next_call import in_hand
 from leads.records import Enquiry
-from performance import live_tests
+from performance import live_test_panels
 from performance.models import LiveTest, Optimization, SpeedReport
 
 
@@ -373,7 +373,7 @@ PERFORMANCE = [
     Proof(
         "idx_live_test_name_at",
         "The performance page: the last runs of each live test, newest first",
-        lambda s: live_tests.overview(),
+        lambda s: live_test_panels.overview(),
     ),
     Proof(
         "performance_live_test_pkey",

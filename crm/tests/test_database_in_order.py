@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from conftest import Cast
 from crm.tests.conftest import OpenPage, look_over
-from performance import carrying
+from performance import optimize_worker
 from performance.tests.standing import drop, in_order, invalidate, standing
 
 __all__ = ["in_order"]
@@ -33,7 +33,7 @@ def test_a_supervisor_sees_what_is_missing_applies_it_and_is_told_when_it_is_don
     page.get_by_role("button", name="Apply optimizations").click()
     expect(page.get_by_role("heading", name="Waiting for a worker")).to_be_focused()
     look_over(page)
-    carrying.look()
+    optimize_worker.look()
     # The page is loaded anew, with a verdict that knows of it.
     expect(page.get_by_role("status").filter(has_text="Done. All done:")).to_be_visible()
     expect(page.locator("#verdict")).not_to_contain_text("missing or broken")
@@ -50,7 +50,7 @@ def test_it_goes_without_a_script(in_order: dict[str, Any], cast: Cast, open_pag
     page.goto("/performance_metrics")
     page.get_by_role("button", name="Apply optimizations").click()
     expect(page.get_by_role("heading", name="Waiting for a worker")).to_be_visible()
-    carrying.look()
+    optimize_worker.look()
     page.get_by_role("link", name="Look again").click()
     expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
     assert standing() == in_order

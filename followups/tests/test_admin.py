@@ -123,8 +123,9 @@ def test_only_a_supervisor_sends_again(client: Client, cast: Cast, username: str
 def test_nothing_here_is_added_changed_or_deleted(meera: Client, cast: Cast) -> None:
     row = dead_mail(cast)
     attempt = make_attempt(row.lead, cast.asha)
+    waiting = Outbox.objects.create(kind=Kind.ATTEMPT, lead=row.lead, payload={}, state=State.DEAD)
     assert row.ps_followup
-    for kept in (row, attempt, row.ps_followup):
+    for kept in (waiting, attempt, row.ps_followup):
         name = f"admin:followups_{kept._meta.model_name}"
         assert meera.get(change_address(kept)).status_code == 200
         assert meera.get(reverse(f"{name}_add")).status_code == 403
@@ -132,6 +133,17 @@ def test_nothing_here_is_added_changed_or_deleted(meera: Client, cast: Cast) -> 
         assert meera.post(reverse(f"{name}_delete", args=[kept.pk]), {"post": "yes"}).status_code == 403
         meera.post(list_address(type(kept)), {"action": "delete_selected", "_selected_action": [kept.pk]})
         assert type(kept)._default_manager.filter(pk=kept.pk).exists()
+
+
+def test_a_mail_that_was_given_up_may_go_and_one_that_waits_may_not(meera: Client, cast: Cast) -> None:
+    row = dead_mail(cast)
+    address = reverse("admin:followups_outbox_delete", args=[row.pk])
+    Outbox.objects.update(state=State.WAITING)
+    assert meera.post(address, {"post": "yes"}).status_code == 403
+    Outbox.objects.update(state=State.DEAD)
+    assert meera.post(address, {"post": "yes"}).status_code == 302
+    assert not Outbox.objects.exists()
+    assert PSFollowup.objects.get().email_state == EmailState.FAILED
 
 
 @pytest.mark.parametrize("model", [PSFollowup, CallAttempt, Outbox])

@@ -191,6 +191,7 @@ def asked() -> list[Operation]:
         sellers=[("ps1", "Kiran", "ATTAPUR")],
         known_phones=["+918800000001"],
         own_phones=["+918800000001"],
+        new_phones=["+918800000002"],
         updates=[("M-1", 1, "cre1")],
         callers=["cre2"],
         deep="",

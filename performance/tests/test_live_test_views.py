@@ -14,7 +14,8 @@ from django.test import Client
 
 from conftest import Cast
 from performance import live_tests, timings
-from performance.live_tests import TESTS, overview
+from performance.live_test_panels import overview
+from performance.live_tests import TESTS
 from performance.live_work import Part
 from performance.models import LiveTest
 from performance.operations import OPERATIONS

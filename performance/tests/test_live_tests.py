@@ -33,22 +33,10 @@ from leads.capture import Captured, Outcome, capture
 from leads.forms import CheckForm, LeadForm
 from leads.models import LeadMaster, Source
 from leads.tests.factories import enquiry, make_lead
-from performance import explained, live_tests, live_work, timings
-from performance.live_tests import (
-    FAILED,
-    KEPT,
-    LOCK_MILLISECONDS,
-    LONGEST_SECONDS,
-    MOST_ROUNDS,
-    SLOW,
-    STATEMENT_MILLISECONDS,
-    TESTS,
-    Busy,
-    Try,
-    overview,
-    panel,
-    run,
-)
+from performance import live_tests, live_work, query_plans, timings
+from performance.live_test_findings import FAILED, LONGEST_SECONDS, SLOW, UNEXPLAINED, Try
+from performance.live_test_panels import overview, panel
+from performance.live_tests import KEPT, LOCK_MILLISECONDS, MOST_ROUNDS, STATEMENT_MILLISECONDS, TESTS, Busy, run, runs
 from performance.live_work import RANGE, Part, number
 from performance.models import LiveTest
 from performance.operations import OPERATIONS
@@ -545,7 +533,7 @@ def test_it_names_the_indexes_and_a_big_table_that_is_read_whole(
     name: str, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big_tables.fill(10_000)
-    monkeypatch.setattr(explained, "BIG_PAGES", 50)
+    monkeypatch.setattr(query_plans, "BIG_PAGES", 50)
     index, table = {
         "capture": ("idx_lead_master_customer_mobile_number", "lead_master"),
         "duplicate_check": ("idx_duplicate_leads_customer_mobile_number", "duplicate_leads"),
@@ -569,10 +557,10 @@ def test_it_names_the_indexes_and_a_big_table_that_is_read_whole(
 
 @rolled_back
 def test_where_postgresql_cannot_say_how_it_searches_that_is_said(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explained, "ways", mock.Mock(side_effect=DatabaseError))
+    monkeypatch.setattr(query_plans, "ways", mock.Mock(side_effect=DatabaseError))
     found = run("duplicate_check", 2, cast.meera).result
     assert found["verdict"] != FAILED
-    assert live_tests.UNEXPLAINED in found["warnings"]
+    assert UNEXPLAINED in found["warnings"]
 
 
 @rolled_back
@@ -698,7 +686,7 @@ def test_the_history_is_read_in_the_order_of_its_index(cast: Cast) -> None:
     with connection.cursor() as cursor:
         # A table this small is rather read whole.
         cursor.execute("SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")
-    plan = live_tests._runs("capture")[:10].explain()
+    plan = runs("capture")[:10].explain()
     assert "idx_live_test_name_at" in plan
     assert "Sort" not in plan
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from conftest import Cast
-from performance import carrying, database, optimizing
+from performance import database, optimize_plan, optimize_worker
 from performance.models import Optimization
 from performance.tests.standing import drop, in_order, run, standing
 
@@ -40,7 +40,7 @@ def missing(db: None) -> None:
 
 
 def made(by: User, **fields: Any) -> Optimization:
-    step = optimizing.Step("Analyze outbox.", 'ANALYZE "outbox"', "analyze", "outbox", "", "It was never analyzed.")
+    step = optimize_plan.Step("Analyze outbox.", 'ANALYZE "outbox"', "analyze", "outbox", "", "It was never analyzed.")
     return Optimization.objects.create(**{"asked_by": by, "steps": [step.kept()], **fields})
 
 
@@ -98,7 +98,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(supervisor: Clien
     assert answer["execution_time"].endswith("s")
     assert "job" not in answer
     assert not Optimization.objects.exists()
-    carrying.look()
+    optimize_worker.look()
     assert standing() == before
 
 
@@ -170,7 +170,7 @@ def test_asking_leaves_a_request_for_the_workers(
 def test_where_there_is_nothing_to_do_it_says_so_and_makes_no_request(
     supervisor: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizing, "plan", list)
+    monkeypatch.setattr(optimize_plan, "plan", list)
     response = supervisor.post(ADDRESS)
     assert response.status_code == 200
     assert response.json()["message"].startswith("There is nothing that the desk can put right")

@@ -9,7 +9,7 @@ from django.db import connection
 
 from conftest import Cast
 from followups.tests.test_worker import Workers, inbox, until, workers
-from performance import optimizing
+from performance import optimize_plan
 from performance.models import Optimization
 from performance.tests.standing import drop, in_order, standing
 
@@ -22,7 +22,7 @@ DUE = "idx_lead_cre_due"
 
 def asked(cast: Cast) -> Optimization:
     drop(DUE)
-    job = optimizing.ask(cast.meera, "")
+    job = optimize_plan.ask(cast.meera, "")
     assert job is not None
     return job
 
@@ -59,7 +59,7 @@ def test_a_worker_that_is_killed_is_told_of_by_the_next_one(
 
         def building() -> bool:
             job.refresh_from_db()
-            return optimizing.progress(job) is not None
+            return optimize_plan.progress(job) is not None
 
         until(building, "the index is being built")
         os.killpg(first.pid, signal.SIGKILL)

@@ -410,7 +410,7 @@ def test_every_template_that_asks_by_itself_is_known_to_the_table_of_operations(
     assert found == {
         "followups/_ps_desk.html",  # POLLING
         "leads/_lead.html",
-        "leads/board_live.html",  # an address of its own: "news"
+        "leads/_board_live.html",  # an address of its own: "news"
         "performance/_charts.html",  # UNTIMED
         "performance/_job.html",
         "performance/_live.html",

@@ -245,7 +245,7 @@
 
   // --- Each new piece of a page -----------------------------------------------------------------------------------
 
-  const saveByKey = (form) => form.addEventListener("keydown", (event) => {
+  const saveByKey = (form) => (form.closest(".work") ?? form).addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       form.requestSubmit();

@@ -93,8 +93,8 @@
 
   const press = (element) => {
     // Unlike a press, a focus leaves the key to be typed.
+    element.focus();
     if (element.matches(PRESSED)) element.click();
-    else element.focus();
     if (element.matches("input")) element.select();
   };
 

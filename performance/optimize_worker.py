@@ -17,11 +17,11 @@ from django.utils import timezone
 from structlog.stdlib import get_logger
 
 from followups.tasks import show_up
-from performance import database, optimizing
+from performance import database, optimize_plan
+from performance.catalogue_reading import reason, sentence
 from performance.database import INVALID, LOOSE, VALID
 from performance.models import Optimization
-from performance.optimizing import ANALYZE, DONE, FAILED, NOT_NEEDED, NOT_TRIED, RUNNING, WAITING, Step
-from performance.reading import reason, sentence
+from performance.optimize_plan import ANALYZE, DONE, FAILED, NOT_NEEDED, NOT_TRIED, RUNNING, WAITING, Step
 
 log = get_logger(__name__)
 
@@ -48,7 +48,7 @@ UNUSABLE = "PostgreSQL did not refuse, but the index cannot be used."
 
 def look() -> None:
     """Takes the waiting request, if there is one; notices one whose worker has died."""
-    job = optimizing.unfinished()
+    job = optimize_plan.unfinished()
     if job is None or (job.seen_at and timezone.now() - job.seen_at < SILENT):
         return
     with _own_connection() as own:
@@ -150,7 +150,7 @@ def _try(job: Optimization, step: dict[str, Any], own: BaseDatabaseWrapper) -> N
     started = time.perf_counter()
     try:
         state, error = _do(Step.of(step), own)
-    except optimizing.Unreadable as unread:
+    except optimize_plan.Unreadable as unread:
         state, error = FAILED, str(unread)
     except Error as trouble:
         state, error = FAILED, _reason(trouble)
@@ -175,7 +175,7 @@ def _do(step: Step, own: BaseDatabaseWrapper) -> tuple[str, str]:
         warned = _execute(step, own)
         return (FAILED, warned) if warned else (DONE, "")
     before = database.structure()
-    if step.sql not in {wanted.sql for wanted in optimizing.plan(before)}:
+    if step.sql not in {wanted.sql for wanted in optimize_plan.plan(before)}:
         return (NOT_NEEDED, "") if _stands(step, before) else (FAILED, CHANGED)
     try:
         _execute(step, own)

@@ -16,9 +16,9 @@ from conftest import Cast
 from followups.tasks import WORKER_PROCESSES
 from leads.models import LeadMaster, Source
 from leads.tests.factories import make_lead, phone
-from performance import carrying, database, health, indexes, optimizing
+from performance import database, health, indexes, optimize_plan, optimize_worker
 from performance.models import Optimization
-from performance.optimizing import Step, plan
+from performance.optimize_plan import Step, plan
 from performance.tests.standing import drop, in_order, invalidate, run, standing
 
 __all__ = ["in_order"]
@@ -33,9 +33,9 @@ def job(in_order: Standing, cast: Cast) -> Callable[[], Optimization]:
     """Asks, lets the worker look, and returns what has become of it."""
 
     def carried_out() -> Optimization:
-        asked = optimizing.ask(cast.meera, "request-1")
+        asked = optimize_plan.ask(cast.meera, "request-1")
         assert asked is not None
-        carrying.look()
+        optimize_worker.look()
         asked.refresh_from_db()
         return asked
 
@@ -92,8 +92,8 @@ def test_in_a_database_in_order_there_is_nothing_to_do(in_order: Standing, cast:
 def test_nothing_is_asked_for_where_nothing_is_to_do(
     in_order: Standing, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizing, "plan", list)
-    assert optimizing.ask(cast.meera, "") is None
+    monkeypatch.setattr(optimize_plan, "plan", list)
+    assert optimize_plan.ask(cast.meera, "") is None
     assert not Optimization.objects.exists()
 
 
@@ -202,10 +202,10 @@ def test_only_the_constraint_is_made_where_its_index_is_there(
 
 def test_what_was_done_meanwhile_is_not_done_again(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
-    asked = optimizing.ask(cast.meera, "")
+    asked = optimize_plan.ask(cast.meera, "")
     assert asked is not None
     run(indexes.expected()[DUE].create)
-    carrying.look()
+    optimize_worker.look()
     asked.refresh_from_db()
     assert asked.state == "done"
     assert next(step for step in asked.steps if step["index"] == DUE)["state"] == "not needed"
@@ -213,20 +213,20 @@ def test_what_was_done_meanwhile_is_not_done_again(in_order: Standing, cast: Cas
 
 def test_what_has_changed_since_it_was_asked_for_is_not_called_done(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
-    asked = optimizing.ask(cast.meera, "")
+    asked = optimize_plan.ask(cast.meera, "")
     assert asked is not None
     run(indexes.expected()[DUE].create)
     invalidate(DUE)
-    carrying.look()
+    optimize_worker.look()
     asked.refresh_from_db()
     step = next(step for step in asked.steps if step["index"] == DUE)
-    assert (asked.state, step["state"], step["error"]) == ("failed", "failed", carrying.CHANGED)
+    assert (asked.state, step["state"], step["error"]) == ("failed", "failed", optimize_worker.CHANGED)
 
 
 def test_only_what_the_plan_of_the_moment_wants_is_ever_run(in_order: Standing, cast: Cast) -> None:
     step = Step("", "DROP INDEX idx_lead_cre_won", "create", "lead_master", "idx_lead_cre_won", "")
     Optimization.objects.create(asked_by=cast.meera, steps=[step.kept()])
-    carrying.look()
+    optimize_worker.look()
     assert standing() == in_order
 
 
@@ -271,7 +271,7 @@ def test_duplicates_in_the_way_are_told_without_naming_anybody_and_what_is_left_
 def test_a_lock_that_somebody_holds_fails_the_step_and_not_the_others(
     in_order: Standing, job: Callable[[], Optimization], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrying, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr(optimize_worker, "LOCK_TIMEOUT", "200ms")
     drop("lead_source_pair_once")
     drop(DUE)
     with somebody("LOCK TABLE lead_source IN SHARE ROW EXCLUSIVE MODE"):
@@ -290,7 +290,7 @@ def test_a_lock_that_somebody_holds_fails_the_step_and_not_the_others(
 def test_a_long_transaction_beside_it_leaves_an_unfinished_index_and_that_is_said(
     in_order: Standing, job: Callable[[], Optimization], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrying, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr(optimize_worker, "LOCK_TIMEOUT", "200ms")
     drop(DUE)
     with somebody("LOCK TABLE lead_master IN ROW EXCLUSIVE MODE"):
         failed = job()
@@ -305,10 +305,10 @@ def test_statistics_that_may_not_be_taken_are_not_called_done(in_order: Standing
     step = Step("", 'ANALYZE "lead_source"', "analyze", "lead_source", "", "")
     run("CREATE ROLE passer_by NOLOGIN")
     try:
-        with carrying._own_connection() as own:
+        with optimize_worker._own_connection() as own:
             with own.cursor() as cursor:
                 cursor.execute("SET ROLE passer_by")
-            state, error = carrying._do(step, own)
+            state, error = optimize_worker._do(step, own)
         assert state == "failed"
         # Its words differ from version to version.
         assert "lead_source" in error
@@ -320,10 +320,10 @@ def test_statistics_that_may_not_be_taken_are_not_called_done(in_order: Standing
 def test_a_lost_connection_ends_the_request_and_says_what_was_not_tried(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     drop("idx_lead_cre_won")
-    asked = optimizing.ask(cast.meera, "")
+    asked = optimize_plan.ask(cast.meera, "")
     assert asked is not None
     with somebody("LOCK TABLE lead_master IN ROW EXCLUSIVE MODE"):
-        worker = beside(carrying.look)
+        worker = beside(optimize_worker.look)
         builders = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE datname = current_database()"
         )
@@ -334,12 +334,12 @@ def test_a_lost_connection_ends_the_request_and_says_what_was_not_tried(in_order
     assert asked.steps[0]["error"].startswith("Terminating connection due to administrator command. (SQLSTATE 57P01.)")
     assert states(asked)[1:] == ["not tried"] * (len(asked.steps) - 1)
     assert asked.steps[1]["error"] == "The connection to PostgreSQL was lost."
-    assert optimizing.ask(cast.meera, "") is not None
+    assert optimize_plan.ask(cast.meera, "") is not None
 
 
 def test_catalogues_that_cannot_be_read_are_no_plan(in_order: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "INDEXES", "SELECT nothing FROM nowhere WHERE name = %s")
-    with pytest.raises(optimizing.Unreadable, match="The indexes could not be read"):
+    with pytest.raises(optimize_plan.Unreadable, match="The indexes could not be read"):
         plan()
 
 
@@ -347,14 +347,14 @@ def test_fifty_requests_are_remembered(in_order: Standing, cast: Cast) -> None:
     now = timezone.now()
     Optimization.objects.bulk_create(
         Optimization(asked_by=cast.meera, state="done", created_at=now - timedelta(days=age + 1), ended_at=now)
-        for age in range(optimizing.KEPT + 5)
+        for age in range(optimize_plan.KEPT + 5)
     )
     drop(DUE)
-    newest = optimizing.ask(cast.meera, "")
+    newest = optimize_plan.ask(cast.meera, "")
     kept = Optimization.objects.order_by("-created_at")
-    assert kept.count() == optimizing.KEPT
+    assert kept.count() == optimize_plan.KEPT
     assert kept.first() == newest
-    assert kept.last().created_at == now - timedelta(days=optimizing.KEPT - 1)  # type: ignore[union-attr]
+    assert kept.last().created_at == now - timedelta(days=optimize_plan.KEPT - 1)  # type: ignore[union-attr]
 
 
 # --- Behind a pooler ------------------------------------------------------------------------------------------------
@@ -364,40 +364,40 @@ def test_fifty_requests_are_remembered(in_order: Standing, cast: Cast) -> None:
 def pooled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Another process answers the statements than the one that answered the connection. What is asked of it."""
     asked: list[str] = []
-    really = carrying._asked
+    really = optimize_worker._asked
 
     def noted(own: Any, sql: str) -> Any:
         asked.append(sql)
         return really(own, sql)
 
-    monkeypatch.setattr(carrying, "PROCESS", "SELECT pg_backend_pid() + 1")
-    monkeypatch.setattr(carrying, "_asked", noted)
+    monkeypatch.setattr(optimize_worker, "PROCESS", "SELECT pg_backend_pid() + 1")
+    monkeypatch.setattr(optimize_worker, "_asked", noted)
     return asked
 
 
 def test_behind_a_pooler_nothing_is_begun_and_it_says_why(in_order: Standing, cast: Cast, pooled: list[str]) -> None:
     drop(DUE)
     waiting = asked_by(cast)
-    carrying.look()
+    optimize_worker.look()
     waiting.refresh_from_db()
-    assert (waiting.state, waiting.message) == ("failed", carrying.POOLED)
+    assert (waiting.state, waiting.message) == ("failed", optimize_worker.POOLED)
     assert states(waiting) == ["not tried", "not tried"]
     assert DUE not in standing()
     # Nothing that a session keeps: the next one who is lent it would have it too.
-    assert pooled == [carrying.PROCESS, carrying.BRIEF_LOCK]
-    assert optimizing.ask(cast.meera, "") is not None
+    assert pooled == [optimize_worker.PROCESS, optimize_worker.BRIEF_LOCK]
+    assert optimize_plan.ask(cast.meera, "") is not None
 
 
 def test_behind_a_pooler_too_a_worker_that_died_is_told_of(in_order: Standing, cast: Cast, pooled: list[str]) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=LONG_AGO)
-    with somebody(carrying.LOCK):
-        carrying.look()
+    with somebody(optimize_worker.LOCK):
+        optimize_worker.look()
         running.refresh_from_db()
         assert running.state == "running"
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
-    assert (running.state, running.message) == ("failed", carrying.ENDED)
+    assert (running.state, running.message) == ("failed", optimize_worker.ENDED)
 
 
 # --- One at a time --------------------------------------------------------------------------------------------------
@@ -416,20 +416,20 @@ LONG_AGO = timedelta(minutes=1)
 
 def test_a_second_request_is_refused_while_the_first_is_not_finished(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
-    first = optimizing.ask(cast.meera, "")
-    with pytest.raises(optimizing.AlreadyRunning) as refusal:
-        optimizing.ask(cast.meera, "")
+    first = optimize_plan.ask(cast.meera, "")
+    with pytest.raises(optimize_plan.AlreadyRunning) as refusal:
+        optimize_plan.ask(cast.meera, "")
     assert refusal.value.job == first
 
 
 def test_while_somebody_holds_the_lock_nobody_else_begins(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     waiting = asked_by(cast)
-    with somebody(carrying.LOCK):
-        carrying.look()
+    with somebody(optimize_worker.LOCK):
+        optimize_worker.look()
         waiting.refresh_from_db()
         assert waiting.state == "waiting"
-    carrying.look()
+    optimize_worker.look()
     waiting.refresh_from_db()
     assert waiting.is_finished
 
@@ -437,7 +437,7 @@ def test_while_somebody_holds_the_lock_nobody_else_begins(in_order: Standing, ca
 def test_a_worker_that_was_seen_just_now_is_left_alone(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=timedelta(seconds=1))
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
     assert running.state == "running"
 
@@ -445,12 +445,12 @@ def test_a_worker_that_was_seen_just_now_is_left_alone(in_order: Standing, cast:
 def test_a_worker_that_died_is_told_of_and_the_next_request_can_come(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=LONG_AGO)
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
     assert (running.state, running.message) == ("failed", "The worker ended before it was done.")
     assert states(running) == ["failed", "not tried"]
     assert running.steps[0]["error"] == running.message
-    assert optimizing.ask(cast.meera, "") is not None
+    assert optimize_plan.ask(cast.meera, "") is not None
 
 
 def test_a_worker_that_died_after_the_last_step_has_done_its_work(in_order: Standing, cast: Cast) -> None:
@@ -459,28 +459,28 @@ def test_a_worker_that_died_after_the_last_step_has_done_its_work(in_order: Stan
     for step in running.steps:
         step["state"] = "done"
     running.save()
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
     assert (running.state, running.message) == ("done", "All done: 2 steps.")
 
 
 def test_a_database_that_is_gone_without_a_word_is_noticed_within_minutes(in_order: Standing) -> None:
-    with carrying._own_connection() as own:
+    with optimize_worker._own_connection() as own:
         own.ensure_connection()
         given = own.connection.info.get_parameters()
-    assert {name: given.get(name) for name in carrying.KEEPALIVES} == {
+    assert {name: given.get(name) for name in optimize_worker.KEEPALIVES} == {
         "keepalives_idle": "30",
         "keepalives_interval": "10",
         "keepalives_count": "3",
     }
-    assert not carrying.KEEPALIVES.keys() & connection.settings_dict["OPTIONS"].keys()
+    assert not optimize_worker.KEEPALIVES.keys() & connection.settings_dict["OPTIONS"].keys()
 
 
 def test_a_dead_workers_index_that_postgresql_finished_is_told_as_done(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=LONG_AGO)
     run(indexes.expected()[DUE].create)
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
     assert states(running) == ["done", "not tried"]
     assert running.steps[0]["error"] == "PostgreSQL finished it after the worker had ended."
@@ -494,7 +494,7 @@ def test_a_dead_workers_index_that_was_not_finished_is_told_as_failed_and_can_be
     running = asked_by(cast, state="running", seen=LONG_AGO)
     run(indexes.expected()[DUE].create)
     invalidate(DUE)
-    carrying.look()
+    optimize_worker.look()
     running.refresh_from_db()
     assert states(running) == ["failed", "not tried"]
     assert [step.kind for step in plan() if step.index == DUE] == ["rebuild"]
@@ -503,8 +503,8 @@ def test_a_dead_workers_index_that_was_not_finished_is_told_as_failed_and_can_be
 def test_while_postgresql_is_still_at_it_a_silent_worker_is_not_called_dead(in_order: Standing, cast: Cast) -> None:
     drop(DUE)
     running = asked_by(cast, state="running", seen=LONG_AGO)
-    with somebody(carrying.LOCK):
-        carrying.look()
+    with somebody(optimize_worker.LOCK):
+        optimize_worker.look()
     running.refresh_from_db()
     assert running.state == "running"
     assert running.is_silent
@@ -514,35 +514,35 @@ def test_the_lock_is_given_back(in_order: Standing, job: Callable[[], Optimizati
     drop(DUE)
     job()
     with somebody() as other, other.cursor() as cursor:
-        cursor.execute(carrying.LOCK)
+        cursor.execute(optimize_worker.LOCK)
         assert cursor.fetchone() == (True,)
 
 
 def test_a_worker_that_builds_is_not_called_silent(
     in_order: Standing, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrying, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(optimize_worker, "HEARTBEAT_SECONDS", 0.05)
     redis = get_redis_connection("default")
     redis.delete(WORKER_PROCESSES)
-    with carrying._seen(Optimization.objects.create(asked_by=cast.meera, state="running")):
+    with optimize_worker._seen(Optimization.objects.create(asked_by=cast.meera, state="running")):
         until(lambda: bool(redis.zcard(WORKER_PROCESSES)))
 
 
 def test_a_long_build_shows_a_sign_of_life_and_how_far_it_is(
     in_order: Standing, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrying, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(optimize_worker, "HEARTBEAT_SECONDS", 0.05)
     drop(DUE)
-    asked = optimizing.ask(cast.meera, "")
+    asked = optimize_plan.ask(cast.meera, "")
     assert asked is not None
 
     def phase() -> str:
         asked.refresh_from_db()
-        found = optimizing.progress(asked)
+        found = optimize_plan.progress(asked)
         return found.phase if found else ""
 
     with somebody("LOCK TABLE lead_master IN ROW EXCLUSIVE MODE"):
-        worker = beside(carrying.look)
+        worker = beside(optimize_worker.look)
         until(lambda: "waiting" in phase())
         first = asked.seen_at
         until(lambda: bool(phase() and asked.seen_at != first))
@@ -550,5 +550,5 @@ def test_a_long_build_shows_a_sign_of_life_and_how_far_it_is(
     worker.join(20)
     asked.refresh_from_db()
     assert asked.state == "done"
-    assert optimizing.progress(asked) is None
+    assert optimize_plan.progress(asked) is None
     assert standing() == in_order

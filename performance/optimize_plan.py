@@ -1,4 +1,4 @@
-"""Putting the database in order: what there is to do, and the request that a worker carries out (performance.carrying).
+"""Putting the database in order: what there is to do, and the request that performance.optimize_worker carries out.
 
 It makes indexes that are missing, rebuilds those that were not finished, analyzes what is stale. It drops nothing.
 """

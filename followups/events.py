@@ -25,7 +25,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `kind` is captured, call, repeat, assigned or closed."""
+    """One thing that happened. `kind` is one of leads.story.ORDER."""
 
     at: datetime
     kind: str
