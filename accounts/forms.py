@@ -3,6 +3,9 @@
 from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.exceptions import ValidationError
+
+from accounts.models import User
 
 REFUSED = "The username and the password do not belong together, or this person may no longer sign in."
 
@@ -19,23 +22,27 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].widget.attrs["spellcheck"] = "false"
 
     def clean_username(self) -> str:
-        """In small letters, so that failed tries count for one name however it was typed."""
-        return str(self.cleaned_data["username"]).lower()
+        """In small letters, so that failed tries count for one name however it was typed. Failed tries are written
+        down: what is longer than any name goes no further."""
+        typed = str(self.cleaned_data["username"]).lower()
+        if len(typed) > User._meta.get_field("username").max_length:
+            raise ValidationError(REFUSED)
+        return typed
 
 
 class ChangePasswordForm(PasswordChangeForm):
-    """The password of now, and the new one twice."""
+    """The current password, and the new one twice."""
 
     error_messages = {
         "password_mismatch": "The two new passwords differ: type the new one again.",
-        "password_incorrect": "This is not your password of now.",
+        "password_incorrect": "This is not your current password.",
     }
     field_order = ["old_password", "new_password1", "new_password2"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, label in [
-            ("old_password", "Your password now"),
+            ("old_password", "Current password"),
             ("new_password1", "New password"),
             ("new_password2", "New password again"),
         ]:

@@ -64,7 +64,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "followups.saved.SavedMiddleware",
+    "followups.middleware.SavedMiddleware",
     "crm.errors.DatabaseTroubleMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -123,7 +123,7 @@ CACHES: dict[str, Any] = {
         },
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_AGE = 24 * 60 * 60
 
 # --- Celery -----------------------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ No transaction is open while the mail server is spoken to. A crash between its a
 again, with the same Message-ID: at least once, and honestly so.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 from structlog.stdlib import get_logger
@@ -26,6 +27,9 @@ log = get_logger(__name__)
 BATCH = 10
 ROUNDS = 5  # then the next nudge goes on, so that recording gets its turn
 LEASE = timedelta(minutes=3)
+# A mail server may take ten seconds for each of its answers. What a round has not begun by then it gives back, so that
+# neither the lease nor Celery's limit ends it in the middle of a mail.
+ROUND_SECONDS = 60
 MOST_TRIES = 30  # a day and a night
 FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(hours=1)
@@ -42,12 +46,12 @@ def mail_waiting() -> int:
     if cache.get(AWAY):
         return 0
     _release_expired()
-    sent = 0
+    sent, ends = 0, time.monotonic() + ROUND_SECONDS
     for _ in range(ROUNDS):
-        rows = _claim()
+        rows = _claim() if time.monotonic() < ends else []
         if not rows:
             break
-        sent += _send_all(rows)
+        sent += _send_all(rows, ends)
     return sent
 
 
@@ -75,10 +79,14 @@ def _claim() -> list[Outbox]:
     return rows
 
 
-def _send_all(rows: list[Outbox]) -> int:
+def _send_all(rows: list[Outbox], ends: float) -> int:
+    """Sends these, as long as `ends` (of the monotonic clock) has not come; how many the server took."""
     sent = 0
     with Line() as line:
         while rows:
+            if time.monotonic() >= ends:
+                _give_back(rows)
+                break
             row = rows.pop(0)
             try:
                 sent += _send(row, line)
@@ -86,7 +94,9 @@ def _send_all(rows: list[Outbox]) -> int:
                 raise
             except Exception as error:
                 # Whatever is wrong with this mail, the others shall not wait for it.
-                trouble = error if isinstance(error, MailTrouble) else MailTrouble(repr(error), permanent=True)
+                # What breaks after the end is Celery's limit: it says nothing about the mail.
+                permanent = time.monotonic() < ends
+                trouble = error if isinstance(error, MailTrouble) else MailTrouble(repr(error), permanent=permanent)
                 _failed(row, trouble)
                 if trouble.away:
                     cache.set(AWAY, True, AWAY_SECONDS)
@@ -94,6 +104,12 @@ def _send_all(rows: list[Outbox]) -> int:
                         _failed(other, trouble)
                     break
     return sent
+
+
+def _give_back(rows: list[Outbox]) -> None:
+    """What was claimed and not begun waits again, as if nobody had touched it."""
+    for row in rows:
+        _ours(row).update(state=State.WAITING, claimed_until=None, tries=F("tries") - 1)
 
 
 def _send(row: Outbox, line: Line) -> bool:
@@ -181,9 +197,14 @@ def _done(row: Outbox, followup: PSFollowup | None, state: EmailState) -> None:
 
 
 def _failed(row: Outbox, trouble: MailTrouble) -> None:
-    """Tries again later; after a permanent answer, or too many tries, a supervisor has to look."""
+    """Tries again later; after a permanent answer, or too many tries, a supervisor has to look.
+
+    Whoever has the mail already does not get it again.
+    """
     dead = trouble.permanent or row.tries >= MOST_TRIES
-    reason = str(trouble)[:500]
+    # A mail server may say anything, and PostgreSQL does not keep NUL.
+    reason = str(trouble).replace("\x00", "")[:500]
+    taken = {*row.payload.get(mail.TAKEN, []), *trouble.taken}
     again_at: datetime = timezone.now() + retry_after(row.tries)
     log.warning("mail not sent", outbox_id=row.pk, reason=reason, tries=row.tries, dead=dead)
     with transaction.atomic():
@@ -192,6 +213,7 @@ def _failed(row: Outbox, trouble: MailTrouble) -> None:
             claimed_until=None,
             not_before=again_at,
             last_error=reason,
+            payload={**row.payload, mail.TAKEN: sorted(taken)} if taken else row.payload,
         )
         PSFollowup.objects.filter(outbox=row.pk).exclude(email_state=EmailState.SENT).update(
             email_state=EmailState.FAILED if dead else EmailState.WAITING, email_error=reason

@@ -15,13 +15,19 @@ from accounts.models import Role, User
 from followups.models import Outbox, PSFollowup
 
 
-class MailTrouble(Exception):
-    """A mail that did not go out. `permanent`: trying again will not help; `away`: nor will the next mail."""
+# In the payload of an outbox row: the addresses that have this mail, where others were refused.
+TAKEN = "taken"
 
-    def __init__(self, reason: str, *, permanent: bool = False, away: bool = False) -> None:
+
+class MailTrouble(Exception):
+    """A mail that did not go out, or not to all. `permanent`: trying again will not help; `away`: nor will the next
+    mail; `taken`: the addresses for which the server took it all the same."""
+
+    def __init__(self, reason: str, *, permanent: bool = False, away: bool = False, taken: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.permanent = permanent
         self.away = away
+        self.taken = taken
 
 
 class _Telling:
@@ -72,13 +78,19 @@ class Line:
         message.connection = self._connection
         try:
             message.send()
-        except (smtplib.SMTPException, OSError) as error:
+        except BaseException as error:
+            # In the middle of a conversation: its next answer would be taken for that to the next mail.
             self._hang_up()
-            raise _trouble(error) from error
+            if isinstance(error, (smtplib.SMTPException, OSError)):
+                raise _trouble(error) from error
+            raise
         refused = getattr(getattr(self._connection, "connection", None), "refused", {})
         missed = {address: answer for address, answer in refused.items() if _is_among(address, message.to)}
         if missed:
-            raise _trouble(smtplib.SMTPRecipientsRefused(missed))
+            trouble = _trouble(smtplib.SMTPRecipientsRefused(missed))
+            everybody = {parseaddr(person)[1] for person in message.recipients()}
+            trouble.taken = sorted(everybody - {parseaddr(address)[1] for address in refused})
+            raise trouble
 
     def _hang_up(self) -> None:
         try:
@@ -171,11 +183,12 @@ def _letter(
     cc: list[User] | None = None,
 ) -> EmailMultiAlternatives:
     context["link"] = f"{settings.SITE_URL}/lead/{row.lead.uid}"
+    has_it = row.payload.get(TAKEN, [])
     message = EmailMultiAlternatives(
         subject=" ".join(subject.split()),
         body=render_to_string(f"mail/{template}.txt", context),
-        to=[_address(person) for person in to],
-        cc=[_address(person) for person in cc or []],
+        to=[_address(person) for person in to if person.email not in has_it],
+        cc=[_address(person) for person in cc or [] if person.email not in has_it],
         # The same however often it is tried, so that a mail sent twice is known for one.
         headers={"Message-ID": f"<outbox-{row.pk}@{settings.SITE_HOST}>"},
     )

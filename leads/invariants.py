@@ -171,6 +171,8 @@ INVARIANTS = (
           LEFT JOIN LATERAL (
             SELECT final_status_after FROM call_attempt AS call
              WHERE call.lead_id = change.lead_id AND call.called_at <= change.at
+               -- a save that waited for the reopening has its time from before it
+               AND call.final_status_after <> 'Pending'
              ORDER BY call.called_at DESC, call.id DESC LIMIT 1
           ) AS closing ON true
          WHERE change.field = 'final_status'

@@ -1,12 +1,18 @@
 """A database that is away, slow or locked is told in words, to people and to programs."""
 
+import io
+import select
+from typing import Any
 from unittest.mock import patch
+from wsgiref.util import setup_testing_defaults
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from conftest import Cast
+from crm import wsgi
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
 from leads.tests.test_api import fields
@@ -16,7 +22,7 @@ from leads.tests.test_races import all_at_once
 @pytest.mark.django_db
 def test_a_program_gets_503_in_json(cast: Cast, client: Client) -> None:
     client.force_login(cast.asha)
-    with patch("leads.api.capture_lead", side_effect=OperationalError("server closed the connection")):
+    with patch("leads.services.capture_lead", side_effect=OperationalError("server closed the connection")):
         response = client.post("/add_lead_optimized", fields())
     assert (response.status_code, response["Retry-After"]) == (503, "2")
     assert response.json()["success"] is False
@@ -83,6 +89,66 @@ def test_a_filter_that_is_no_text_is_400_in_words(cast: Cast, client: Client, ty
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("year", ["-1", "0", "99999", "9" * 20])
+def test_a_filter_by_a_year_of_no_calendar_shows_the_list_without_it(cast: Cast, client: Client, year: str) -> None:
+    client.force_login(cast.meera)
+    response = client.get(f"/admin/leads/leadmaster/?created_at__year={year}")
+    assert response.status_code in (200, 302)
+    assert client.get("/admin/leads/leadmaster/?e=1").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", ["\x00aaaaaaaa", "a" * 8 + "'", "é" * 10, "x" * 5000])
+@pytest.mark.parametrize("path", ["/cre_dashboard", "/readyz", "/login"])
+def test_a_session_cookie_that_is_no_key_is_no_session(client: Client, key: str, path: str) -> None:
+    client.cookies["sessionid"] = key
+    response = client.get(path)
+    assert response.status_code == (302 if path == "/cre_dashboard" else 200)
+    assert response["X-Request-ID"]
+
+
+@pytest.mark.django_db
+def test_a_username_longer_than_any_is_refused_like_any_other(client: Client) -> None:
+    response = client.post("/login", {"username": "a" * 1000, "password": "x"})
+    assert response.status_code in (200, 422)
+    assert "do not belong together" in response.content.decode()
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "zlib", "idna", "punycode", "undefined", "latin-1", "utf-16"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"])
+@pytest.mark.django_db
+def test_a_codec_that_is_none_of_text_breaks_nothing(charset: str, kind: str) -> None:
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET" if kind == "text/plain" else "POST",
+        "PATH_INFO": "/login",
+        "QUERY_STRING": "next=%2Fcre_dashboard",
+        "CONTENT_TYPE": f"{kind}; charset={charset}",
+        "CONTENT_LENGTH": "3",
+        "HTTP_HOST": "testserver",
+        "wsgi.input": io.BytesIO(b"a=1"),
+    }
+    setup_testing_defaults(environ)
+    told: list[str] = []
+    answer = wsgi.application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type, return-value]
+    assert b"".join(answer)
+    assert told[0][:3] in ("200", "400", "403")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_request_after_the_database_was_restarted_is_answered(cast: Cast) -> None:
+    client = Client()
+    client.force_login(cast.meera)
+    path = "/admin/leads/leadmaster/"
+    assert client.get(path).status_code == 200
+    with psycopg.connect(connection.connection.info.dsn, password=connection.connection.info.password) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    for _ in range(100):
+        if select.select([connection.connection.fileno()], [], [], 0.1)[0]:
+            break
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.django_db
 def test_a_body_that_is_too_large_is_400_in_words(cast: Cast, client: Client) -> None:
     client.force_login(cast.asha)
     response = client.post("/add_lead_optimized", fields(remark="x" * 1_000_000))
@@ -104,7 +170,7 @@ def test_a_database_that_is_away_before_the_view_is_503_too(cast: Cast) -> None:
 def test_what_nobody_has_foreseen_is_500_in_words(cast: Cast) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(cast.asha)
-    with patch("leads.api.capture_lead", side_effect=ZeroDivisionError):
+    with patch("leads.services.capture_lead", side_effect=ZeroDivisionError):
         response = client.post("/add_lead_optimized", fields())
     assert (response.status_code, response.json()["success"]) == (500, False)
     with patch("accounts.scope.ScopedQuerySet.visible_to", side_effect=ZeroDivisionError):

@@ -3,6 +3,7 @@
 import smtplib
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 from aiosmtpd.controller import Controller
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail as outbox_of_django
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
@@ -305,19 +307,33 @@ def test_a_name_of_several_lines_cannot_break_into_the_headers(cast: Cast) -> No
 class PickyServer:
     """Refuses one address at RCPT, and takes the mail for the others."""
 
-    def __init__(self, refuses: str) -> None:
+    def __init__(self, refuses: str, answer: str = "550 no such user") -> None:
         self.refuses = refuses
+        self.answer = answer
         self.taken: list[list[str]] = []
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         if address == self.refuses:
-            return "550 no such user"
+            return self.answer
         envelope.rcpt_tos.append(address)
         return "250 ok"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         self.taken.append(list(envelope.rcpt_tos))
         return "250 taken"
+
+
+@contextmanager
+def listening(server: PickyServer, settings: Any) -> Iterator[None]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings.EMAIL_BACKEND, settings.EMAIL_PORT = "followups.mail.TellingBackend", port
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield
+    finally:
+        controller.stop()
 
 
 @pytest.mark.parametrize(
@@ -328,19 +344,83 @@ def test_a_ps_whom_the_server_refused_has_not_been_told(
 ) -> None:
     assigned(cast)
     server = PickyServer(refuses)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings.EMAIL_BACKEND, settings.EMAIL_PORT = "followups.mail.TellingBackend", port
-    controller = Controller(server, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
+    with listening(server, settings):
         mail_waiting()
-    finally:
-        controller.stop()
     followup = PSFollowup.objects.get()
     assert followup.email_state == state
     assert len(server.taken) == 1
     assert ("550 no such user" in followup.email_error) is (state == EmailState.FAILED)
+
+
+def test_whoever_has_a_mail_does_not_get_it_again_because_another_was_refused(cast: Cast, settings: Any) -> None:
+    lead = assigned(cast)
+    Outbox.objects.all().delete()
+    assert tell_owner(uid=lead.uid, phone=lead.customer_mobile_number, remark="Rang", actor=cast.ravi)
+    server = PickyServer("kiran@example.com", "451 later")
+    with listening(server, settings):
+        for _ in range(3):
+            Outbox.objects.update(not_before=timezone.now())
+            assert mail_waiting() == 0
+        server.refuses = ""
+        Outbox.objects.update(not_before=timezone.now())
+        assert mail_waiting() == 1
+    assert server.taken == [["asha@example.com"], ["kiran@example.com"]]
+    assert not Outbox.objects.exists()
+
+
+class SlowServer:
+    """Takes each mail in so many seconds of a clock that only it moves; `breaks` is what ends the one that it names."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, breaks: Exception | None = None) -> None:
+        self.now, self.taken = 0.0, 0
+        self.seconds, self.breaks = seconds, breaks
+        monkeypatch.setattr(delivery.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(EmailMultiAlternatives, "send", lambda message: self.take())
+
+    def take(self) -> int:
+        self.now += self.seconds
+        if self.breaks:
+            raise self.breaks
+        self.taken += 1
+        return 1
+
+
+def test_a_round_begins_no_mail_that_its_lease_may_not_see_the_end_of(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        assigned(cast)
+    server = SlowServer(monkeypatch, delivery.ROUND_SECONDS / 2)
+    assert mail_waiting() == server.taken == 2
+    assert set(Outbox.objects.values_list("state", "tries", "claimed_until")) == {(State.WAITING, 0, None)}
+    assert [mail_waiting() for _ in range(3)] == [2, 1, 0]
+    assert not Outbox.objects.exists()
+
+
+def test_a_mail_that_is_cut_short_is_tried_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    assigned(cast)
+    SlowServer(monkeypatch, delivery.ROUND_SECONDS + 1, breaks=SoftTimeLimitExceeded())
+    assert mail_waiting() == 0
+    assert (Outbox.objects.get().state, PSFollowup.objects.get().email_state) == (State.WAITING, EmailState.WAITING)
+
+
+def test_after_whatever_breaks_a_mail_the_next_gets_a_line_of_its_own(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assigned(cast)
+    hung_up: list[int] = []
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.close", lambda line: hung_up.append(1))
+    SlowServer(monkeypatch, 0, breaks=SoftTimeLimitExceeded())
+    mail_waiting()
+    assert len(hung_up) == 2, "after the mail, and at the end"
+
+
+def test_a_mail_server_may_say_anything(cast: Cast) -> None:
+    assigned(cast)
+    server = MailServer(smtplib.SMTPResponseException(550, b"no such\0user"))
+    with patch.object(EmailMultiAlternatives, "send", new=lambda self: server(self)):
+        mail_waiting()
+    assert Outbox.objects.get().last_error.endswith("550 no suchuser")
 
 
 def test_a_second_click_tells_the_owner_once(cast: Cast) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -250,6 +251,18 @@ def test_they_hold_where_a_number_is_corrected_to_that_of_a_lead_that_was_open_t
     cre_tells(known, cast.asha, "Not Interested")
     number = LeadMaster.objects.get(uid=known).customer_mobile_number
     assert cre_tells(other, cast.asha, phone=number).previous is None
+    holds()
+
+
+def test_they_hold_where_an_enquiry_had_to_wait_for_a_reopening(cast: Cast, holds: Any) -> None:
+    uid = capture(enquiry(), cast.asha).uid
+    cre_tells(uid, cast.asha, "Not Interested")
+    number = LeadMaster.objects.get(uid=uid).customer_mobile_number
+    taken_up_at = timezone.now()
+    reopened(uid, cast.meera)
+    with time_machine.travel(taken_up_at, tick=False):
+        again = capture(enquiry(phone=number, source="OEM", sub_source="Web", status="RNR"), cast.ravi)
+    assert again.outcome == "repeat"
     holds()
 
 

@@ -1,11 +1,13 @@
 """The benchmark, small: what it says is whole, and it leaves nothing and touches nothing that is not its own."""
 
+import ast
 import gzip
 import itertools
 import json
 import os
 import random
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django
 import psycopg
 import pytest
 from django.conf import settings
@@ -318,3 +321,24 @@ def test_a_server_that_ends_idle_connections_does_nothing_wrong() -> None:
         port = listening.getsockname()[1]
         sample = press(port, lambda: b"GET", lambda answer: True, clients=2, seconds=0.1, most=2)
     assert (len(sample.milliseconds), sample.wrong) == (2, 0)
+
+
+# --- What it is compared with ---------------------------------------------------------------------------------------
+
+
+def test_stock_django_is_what_startproject_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", databases.url("stock"))
+    monkeypatch.setenv("BENCHMARK_MAIL_PORT", "25")
+    stock = runpy.run_path(str(ROOT / "performance" / "benchmark" / "stock_settings.py"))
+    template = Path(django.__file__).parent / "conf" / "project_template" / "project_name" / "settings.py-tpl"
+    middleware = re.search(r"^MIDDLEWARE = (\[.*?^\])", template.read_text(), re.DOTALL | re.MULTILINE)
+    assert middleware
+    assert stock["MIDDLEWARE"] == ast.literal_eval(middleware[1])
+    # The only other difference that would make the floor a high one.
+    assert stock["DATABASES"]["default"]["CONN_MAX_AGE"] > 60
+    assert stock["DEBUG"] is False
+
+
+@pytest.mark.parametrize("module", ["former", "stock_views", "stock_urls", "sink", "load"])
+def test_nothing_that_is_compared_waits_on_purpose(module: str) -> None:
+    assert "sleep(" not in (ROOT / "performance" / "benchmark" / f"{module}.py").read_text()

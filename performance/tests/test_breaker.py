@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from accounts.models import User, kept_key
-from conftest import PASSWORD, Cast
+from conftest import PASSWORD, SHIPPED_PATIENCE, Cast
 from leads.models import LeadMaster
 from leads.tests.test_api import fields
-from performance import counted_cache
+from performance import counted_cache, timings
 from performance.cache_names import MOST_SECONDS
-from performance.counted_cache import MARK, Away, Breaker, CountedRedisCache, PatientRedis
+from performance.counted_cache import MARK, PAUSE_SECONDS, Away, Breaker, CountedRedisCache, PatientRedis
 from performance.tests.conftest import Impostor
 
 NOWHERE = "unix:///nowhere/valkey.sock"
@@ -90,11 +90,11 @@ def breaker() -> Breaker:
     return found
 
 
-def use(settings: Any, location: str, patience: float = 0.1) -> None:
+def use(settings: Any, location: str, **patience: float) -> None:
     """Another Redis for the cache, by default with the patience that the desk has in production."""
     counted_cache._breakers.pop(location, None)
     known = django_settings.CACHES["default"]
-    options = {**known["OPTIONS"], "SOCKET_TIMEOUT": patience, "SOCKET_CONNECT_TIMEOUT": patience}
+    options = {**known["OPTIONS"], **SHIPPED_PATIENCE, **patience}
     settings.CACHES = {"default": {**known, "LOCATION": location, "OPTIONS": options}}
 
 
@@ -112,6 +112,13 @@ def stand(tmp_path: Path, settings: Any) -> Iterator[Callable[..., Impostor]]:
     caches.close_all()
     for one in standing:
         one.close()
+
+
+def test_the_bounds_are_those_that_the_documentation_states() -> None:
+    """Whoever changes one of them changes ARCHITECTURE.md, "Caches", too."""
+    assert SHIPPED_PATIENCE == {"SOCKET_TIMEOUT": 0.1, "SOCKET_CONNECT_TIMEOUT": 0.1}
+    assert (PAUSE_SECONDS, timings.PATIENCE_SECONDS, timings.PAUSE_SECONDS) == (5, 0.25, 5)
+    assert MOST_SECONDS == 600
 
 
 # --- Every call ------------------------------------------------------------------------------------------------------
@@ -351,7 +358,7 @@ def test_when_redis_is_back_everything_is_as_before(cast: Cast, settings: Any, e
     use(settings, NOWHERE)
     assert client.get("/cre_dashboard").status_code == 200
     assert client.post("/add_lead_optimized", fields()).status_code == 201
-    use(settings, here, patience=10)
+    use(settings, here, SOCKET_TIMEOUT=10, SOCKET_CONNECT_TIMEOUT=10)
     assert client.get("/cre_dashboard").status_code == 200
     client.post("/add_lead_optimized", fields())
     assert 'cache;desc="2 of 2 found"' in client.post("/add_lead_optimized", fields())["Server-Timing"]
