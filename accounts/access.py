@@ -1,5 +1,6 @@
 """Who may call a view: its roles, and whether it answers people (pages) or programs (JSON)."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -40,10 +41,11 @@ def json_post(*allowed: Role) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            started = time.perf_counter()
             if request.user.role not in allowed:
-                return refusal("Your role may not do this.", 403)
+                return refusal("Your role may not do this.", 403, started)
             if request.method != "POST":
-                response = refusal("Send a POST.", 405)
+                response = refusal("Send a POST.", 405, started)
                 response["Allow"] = "POST"
                 return response
             return view(request, *args, **kwargs)
@@ -75,10 +77,11 @@ def page_or_json(*allowed: Role) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            started = time.perf_counter()
             if request.user.role in allowed:
                 return view(request, *args, **kwargs)
             if wants_json(request):
-                return refusal("Your role may not do this.", 403)
+                return refusal("Your role may not do this.", 403, started)
             raise PermissionDenied
 
         checked.answers_both = True  # type: ignore[attr-defined]
@@ -87,5 +90,12 @@ def page_or_json(*allowed: Role) -> Callable[[View], View]:
     return decorate
 
 
-def refusal(message: str, status: int) -> JsonResponse:
-    return JsonResponse({"success": False, "message": message}, status=status)
+def refusal(message: str, status: int, started: float | None = None) -> JsonResponse:
+    """`started` is when the answer was begun, for whoever takes its time."""
+    told = {"success": False, "message": message}
+    return JsonResponse(told if started is None else {**told, "execution_time": since(started)}, status=status)
+
+
+def since(started: float) -> str:
+    """The time on the server, as answers tell it: "0.004s"."""
+    return f"{time.perf_counter() - started:.3f}s"

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
@@ -36,8 +36,8 @@ class BranchAdmin(KeptWhileUsedAdmin[Branch]):
         return pointed_at(row)
 
 
-class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
-    """A new person, with a password by the dealer's rule, or without one for who may not sign in yet."""
+class NewUserForm(UserCreationForm):  # type: ignore[type-arg]
+    """A new person, with a password by the dealer’s rule."""
 
     class Meta:
         model = User
@@ -73,10 +73,7 @@ class UserAdmin(KeptWhileUsedAdmin[User], DjangoUserAdmin):  # type: ignore[type
             None,
             {
                 "classes": ("wide",),
-                "fields": (
-                    *("username", "usable_password", "password1", "password2"),
-                    *("name", "role", "branch", "email", "phone"),
-                ),
+                "fields": ("username", "password1", "password2", "name", "role", "branch", "email", "phone"),
             },
         ),
     )

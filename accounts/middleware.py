@@ -1,5 +1,6 @@
 """Every page needs a sign-in unless its view says otherwise; who is signed out is told so in the caller's manner."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
         if getattr(view_func, "answers_json", False) or (
             getattr(view_func, "answers_both", False) and wants_json(request)
         ):
-            return refusal("Sign in first.", 401)
+            return refusal("Sign in first.", 401, time.perf_counter())
         if typed := unsaved.posted(request):
             return ask_to_sign_in(request, typed)
         return super().handle_no_permission(request, view_func)

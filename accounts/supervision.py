@@ -3,11 +3,14 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+
+from accounts.characters import refuse_control_characters
 
 M = TypeVar("M", bound=Model)
 
@@ -83,6 +86,13 @@ class KeptWhileUsedAdmin(ModelAdmin[M]):
 
     def in_use(self, row: M) -> bool:
         raise NotImplementedError
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> forms.Field | None:
+        """These names stand in lists and mails: they are read as carefully as what is typed into the desk's forms."""
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if isinstance(field, forms.CharField):
+            field.validators = [*field.validators, refuse_control_characters]
+        return field
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Rows go one at a time, by `delete_view`: in bulk Django would load all that points at them."""

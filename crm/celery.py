@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from performance import tasks_timed, timings
+from performance import task_timings, timings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
 
@@ -25,12 +25,12 @@ def name_the_task(task_id: str, **_: Any) -> None:
 
 @task_prerun.connect
 def begin_timing(task_id: str, **_: Any) -> None:
-    tasks_timed.begin(task_id)
+    task_timings.begin(task_id)
 
 
 @task_postrun.connect
 def end_timing(task_id: str, task: Any, state: str | None, **_: Any) -> None:
-    tasks_timed.end(task_id, task.name, failed=state != "SUCCESS")
+    task_timings.end(task_id, task.name, failed=state != "SUCCESS")
 
 
 @worker_process_shutdown.connect

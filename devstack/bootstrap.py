@@ -12,7 +12,7 @@ from pathlib import Path  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from devstack import console, environment, tether  # noqa: E402
+from devstack import console, tether, virtualenv  # noqa: E402
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
         # script/manage starts nothing that could be left behind.
         tether.split()
     try:
-        python = environment.ensure(ROOT)
+        python = virtualenv.ensure(ROOT)
     except console.Refusal as refusal:
         console.refuse(refusal)
         return 1
@@ -33,7 +33,7 @@ def main() -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, tether.STOPPING)
     # -P: wherever it is called from, another checkout included, it is this one's devstack that runs.
     handed_over = [str(python), "-P", "-m", "devstack", command, *arguments]
-    return os.execve(python, handed_over, environment.variables(ROOT))
+    return os.execve(python, handed_over, virtualenv.variables(ROOT))
 
 
 if __name__ == "__main__":

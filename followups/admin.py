@@ -50,7 +50,7 @@ class PSFollowupAdmin(ReadOnlyAdmin[PSFollowup]):
     list_filter = (("ps", SellerFilter), "branch", "email_state", ("closed_at", admin.EmptyFieldListFilter))
     list_select_related = ("lead", "ps", "branch")
     search_fields = ("lead_id",)
-    search_help_text = "The lead's uid"
+    search_help_text = "The lead’s uid"
 
     def found(self, term: str) -> Q:
         return Q(lead=term.upper())
@@ -79,7 +79,7 @@ class CallAttemptAdmin(ReadOnlyAdmin[CallAttempt]):
     list_filter = (("by", CallerFilter), "role", "called_at")
     list_select_related = ("lead", "by")
     search_fields = ("lead__uid",)
-    search_help_text = "The lead's uid"
+    search_help_text = "The lead’s uid"
 
     def found(self, term: str) -> Q:
         return Q(lead__uid=term.upper())
@@ -100,7 +100,7 @@ class OutboxAdmin(ReadOnlyAdmin[Outbox]):
     list_select_related = ("lead",)
     ordering = ("-id",)
     search_fields = ("lead__uid",)
-    search_help_text = "The lead's uid"
+    search_help_text = "The lead’s uid"
     actions = ("send_again",)
 
     def found(self, term: str) -> Q:

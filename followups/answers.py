@@ -1,6 +1,5 @@
 """What an update answers, to people and to programs, the same from both desks."""
 
-import time
 from typing import Any
 
 from django.contrib import messages
@@ -9,16 +8,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.access import by_htmx
+from accounts.access import by_htmx, since
+from followups import wording
 from followups.forms import words
 from followups.update_form import UpdateForm
 
 STALE = "Somebody has saved this lead since you read it. Nothing was saved: look at both, and save again."
-
-
-def since(started: float) -> str:
-    """The time on the server, as answers tell it: "0.004s"."""
-    return f"{time.perf_counter() - started:.3f}s"
 
 
 def saved_json(lead: Any, message: str, started: float) -> JsonResponse:
@@ -48,8 +43,9 @@ def stale_json(form: UpdateForm, started: float) -> JsonResponse:
 def saved_page(request: HttpRequest, lead: Any, message: str, *, home: str) -> HttpResponse:
     """Says what happened and offers what comes next: in place, or without a script on the page to go on to."""
     if by_htmx(request):
-        return render(request, "desk/saved.html", {"lead": lead, "message": message, "home": home})
-    messages.success(request, f"{lead.customer_name}: {message}")
+        said = {"message": message, "said": wording.after_a_name(message)}
+        return render(request, "desk/saved.html", {"lead": lead, **said, "home": home})
+    messages.success(request, wording.named(lead, message))
     return redirect(way_back(request, reverse("lead", args=[lead.uid])))
 
 

@@ -1,4 +1,4 @@
-"""How figures stand on a page: tiles, columns over time, lines with a bar, durations in words. Pure."""
+"""How figures stand on a page: tiles, columns over time, lines with a bar, durations in words. Asks nobody."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
 """What people type into forms, field by field: one line of text, several lines, a time. Nothing of the trade here."""
 
-import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,19 +7,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-DIRECTION_MARKS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+from accounts.characters import refuse_control_characters
+
 # Hangul fillers: letters by their kind, and invisible.
 BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 GRACE = timedelta(minutes=2)
 FARTHEST = timedelta(days=366)
-
-
-def refuse_control_characters(text: str) -> None:
-    """Raises ValidationError for what cannot be typed and would garble a list or a mail. Line breaks are fine."""
-    for character in text:
-        kind = unicodedata.category(character)
-        if character in DIRECTION_MARKS or kind == "Cs" or (kind == "Cc" and character not in "\r\n\t"):
-            raise ValidationError("This has a character in it that cannot be shown: type it again.")
 
 
 class Words(forms.CharField):

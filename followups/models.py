@@ -46,13 +46,15 @@ class PSFollowup(models.Model):
         related_name="followups",
         db_index=False,
     )
-    ps = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="followups", db_index=False)
+    ps = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="followups", db_index=False, verbose_name="PS"
+    )
     branch = models.ForeignKey("accounts.Branch", models.PROTECT, related_name="+", db_index=False)
     assigned_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     assigned_at = models.DateTimeField(default=timezone.now)
-    email_state = models.CharField(max_length=10, choices=EmailState.choices, default=EmailState.WAITING)
-    email_sent_at = models.DateTimeField(null=True, blank=True)
-    email_error = models.TextField(blank=True)
+    email_state = models.CharField("e-mail", max_length=10, choices=EmailState.choices, default=EmailState.WAITING)
+    email_sent_at = models.DateTimeField("e-mail sent", null=True, blank=True)
+    email_error = models.TextField("trouble with the e-mail", blank=True)
     accepted_at = models.DateTimeField("got it", null=True, blank=True)
     # The first call of this PS in which the customer was reached; until then the lead is fresh to them.
     first_call_at = models.DateTimeField(null=True, blank=True)
@@ -143,18 +145,20 @@ class CallAttempt(models.Model):
         PSFollowup, models.PROTECT, null=True, blank=True, related_name="call_attempts", db_index=False
     )
     role = models.CharField(max_length=3, choices=CallRole.choices)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
-    call_no = models.IntegerField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False, verbose_name="caller"
+    )
+    call_no = models.IntegerField("call")
     attempt = models.IntegerField()
-    lead_status = models.CharField(max_length=40, choices=STATUS_CHOICES)
-    contacted = models.BooleanField()
+    lead_status = models.CharField("status", max_length=40, choices=STATUS_CHOICES)
+    contacted = models.BooleanField("reached")
     remark = models.TextField(blank=True)
     follow_up_at = models.DateTimeField(null=True, blank=True)
     final_status_before = models.CharField(max_length=7, choices=FINAL_CHOICES)
     final_status_after = models.CharField(max_length=7, choices=FINAL_CHOICES)
     called_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=timezone.now)
-    outbox_id = models.BigIntegerField()
+    outbox_id = models.BigIntegerField("outbox row")
 
     objects = AttemptQuerySet.as_manager()
 
@@ -188,12 +192,12 @@ class CallAttempt(models.Model):
 class Kind(models.TextChoices):
     ATTEMPT = "attempt", "Call attempt to record"
     MAIL = "mail", "Mail to the PS"
-    ALERT = "alert", "Alert to the lead's people"
+    ALERT = "alert", "Alert to the lead’s people"
 
 
 class State(models.TextChoices):
     WAITING = "waiting", "Waiting"
-    CLAIMED = "claimed", "In a worker's hands"
+    CLAIMED = "claimed", "In a worker’s hands"
     DEAD = "dead", "Given up"
 
 
@@ -217,7 +221,7 @@ class Outbox(models.Model):
         db_table = "outbox"
         ordering: ClassVar[list[str]] = ["id"]
         verbose_name = "outbox row"
-        verbose_name_plural = "outbox"
+        verbose_name_plural = "outbox rows"
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="outbox_kind_known"),
             models.CheckConstraint(condition=Q(state__in=State.values), name="outbox_state_known"),

@@ -45,7 +45,11 @@ class Replayed(Exception):
 class UpdateForm(CallForm):
     """What is told of an open lead; read against the lead as it stands. A field that was not sent keeps its value."""
 
-    lead_status = Words(label="How did the call go?", max_length=60, widget=forms.Select)
+    lead_status = Words(
+        label="How did the call go?",
+        max_length=60,
+        widget=forms.Select(attrs={"data-key": "o", "data-key-says": "How did the call go?"}),
+    )
     lost_reason = Words(label="Why was it lost?", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     test_drive_at = PastField(label="Test drive done", required=False)
     version = forms.IntegerField(
@@ -83,6 +87,7 @@ class UpdateForm(CallForm):
             sent = {**kept, **typed}
             if quick := sent.get("quick"):
                 sent["lead_status"] = quick
+                self.sent |= {"lead_status"}
                 sent["follow_up_date"] = sent.get(f"at {quick}") or sent.get("follow_up_date", "")
         super().__init__(
             sent, initial={**kept, "version": lead.version, "request_id": uuid.uuid4(), "was": json.dumps(kept)}

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -102,12 +103,22 @@ def _page(
     }
     if lead.next_call_by and (lead.next_call_until or now) > now:
         context["in_hand"] = lead.next_call_by
-    if by_htmx(request):
+    beside = status == 409 and _is_own_page(request)
+    if by_htmx(request) and not beside:
         return render(request, "desk/work.html", context, status=status)
     waiting = waiting_for(lead)
     given = assignments(lead.followups.select_related("ps", "branch", "assigned_by"), waiting)
     events = sorted([*calls(lead, waiting), *given], key=lambda event: event.at, reverse=True)
-    return render(request, "desk/update.html", {**context, "story": {"events": events}}, status=status)
+    answer = render(request, "desk/update.html", {**context, "story": {"events": events}}, status=status)
+    if beside and by_htmx(request):
+        # What somebody else saved stands beside the form too: the history, with their remark, and the facts.
+        answer["HX-Retarget"] = answer["HX-Reselect"] = ".work-columns"
+    return answer
+
+
+def _is_own_page(request: HttpRequest) -> bool:
+    """Whether the form stands on the lead's own page, with the history beside it, and not on a card of the desk."""
+    return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
 
 
 def _not_yours(request: HttpRequest) -> HttpResponse:

@@ -18,9 +18,9 @@ def moment_in_words(at: datetime | None) -> str:
     return f"{local.day} {local:%b}{year}, {local:%H:%M}"
 
 
-def saved(lead: Any, told: Told, *, handed_to: str = "") -> str:
-    """What became of an update of `lead`; `handed_to` names the PS who was given it in the same save."""
-    said = [f"Saved: {told.call.code}." if told.call else "Saved."]
+def saved(lead: Any, told: Told, *, handed_to: str = "", owned_by: str = "") -> str:
+    """What became of an update of `lead`; the PS and the CRE who were given it in the same save are named."""
+    said = [f"Saved, {told.call.code}." if told.call else "Saved."]
     if told.call and told.call.closes:
         reason = f" ({lead.lost_reason})" if lead.lost_reason not in ("", told.call.code) else ""
         said.append(f"The lead is {lead.final_status}{reason}.")
@@ -30,13 +30,25 @@ def saved(lead: Any, told: Told, *, handed_to: str = "") -> str:
         said.append(f"The follow-up stays as agreed: {moment_in_words(lead.follow_up_at)}.")
     if handed_to:
         said.append(f"{handed_to} gets an e-mail.")
+    if owned_by:
+        said.append(f"It is {owned_by}’s lead now.")
     return " ".join(said)
+
+
+def after_a_name(message: str) -> str:
+    """`message` as it goes on after “Ramesh Kumar:”."""
+    return message[:1].lower() + message[1:]
+
+
+def named(lead: Any, message: str) -> str:
+    """`message` for a page that is no more this lead's."""
+    return f"{lead.customer_name}: {after_a_name(message)}"
 
 
 def replayed(lead: Any) -> str:
     """For a form that arrives a second time."""
     final = "" if lead.final_status == FinalStatus.PENDING else f", {lead.final_status}"
-    return f"Saved before: this form had arrived already. The lead is at “{lead.lead_status}”{final}."
+    return f"Saved before, when this form first arrived. The lead is at “{lead.lead_status}”{final}."
 
 
 def clock_in_words(at: datetime, now: datetime) -> str:

@@ -4,16 +4,18 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 
 from accounts.models import Role, User
 from accounts.supervision import BigTableAdmin, KeptWhileUsedAdmin, ReadOnlyAdmin, list_address
 from followups.admin import CallerFilter, SellerFilter
 from followups.models import CallAttempt, Outbox, PSFollowup
 from followups.uid import search_key
+from followups.wording import moment_in_words
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.phone import normalise, pretty
 from leads.updates import correct_lead
@@ -63,7 +65,7 @@ class StandingFilter(admin.SimpleListFilter):
     title = "standing"
     parameter_name = "standing"
     STANDINGS: dict[str, tuple[str, Q]] = {
-        "unowned": ("Open, nobody's", Q(final_status="Pending", cre__isnull=True)),
+        "unowned": ("Open, nobody’s", Q(final_status="Pending", cre__isnull=True)),
         "open": ("Open", Q(final_status="Pending")),
         "won": ("Won", Q(final_status="Won")),
         "lost": ("Lost", Q(final_status="Lost")),
@@ -103,23 +105,32 @@ def _related(row: LeadMaster) -> list[tuple[str, str]]:
     return [desk, *((list_address(model, **{lookup: value}), words) for model, lookup, value, words in tables)]
 
 
+def _in_two_lines(first: str, second: str) -> str:
+    return format_html('{}<br><span class="second">{}</span>', first, second)
+
+
 @admin.register(LeadMaster)
 class LeadAdmin(BigTableAdmin[LeadMaster]):
     form = LeadForm
-    list_display = (
-        "uid",
-        "customer_name",
-        "phone",
-        "source",
-        "sub_source",
-        "lead_status",
-        "final_status",
-        "branch",
-        "cre",
-        "ps",
-        "follow_up_at",
-        "created_at",
-    )
+    # What a supervisor asks of a lead fits beside the filters; what is filtered by need not be read in each row.
+    list_display = ("uid", "customer", "lead_status", "branch", "cre", "ps", "follow_up", "origin", "came_in")
+    FIELDSETS = {
+        "Customer": ("customer_name", "customer_mobile_number", "phone_as_typed", "alternate_number", "email"),
+        "Enquiry": (
+            *("source", "sub_source", "campaign", "lead_category", "model_interested"),
+            *("enquiries", "previous", "first_remark"),
+        ),
+        "People": ("cre", "cre_assigned_at", "branch", "ps", "ps_assigned_at", "created_by"),
+        "Calls": (
+            *("lead_status", "final_status", "lost_reason", "follow_up_at", "attempts"),
+            *("next_call_by", "next_call_until"),
+        ),
+        "When": (
+            *("created_at", "first_attempt_at", "first_call_at", "last_attempt_at", "last_contact_at"),
+            *("test_drive_at", "won_at", "lost_at", "updated_at", "saved_by"),
+        ),
+    }
+    TECHNICAL = ("pipeline", "external_ref", "priority", "request_id", "saved_request_id", "version")
     list_filter = (
         StandingFilter,
         "lead_status",
@@ -149,12 +160,15 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
     def has_delete_permission(self, request: HttpRequest, obj: LeadMaster | None = None) -> bool:
         return False
 
-    def get_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
-        columns = [field.name for field in LeadMaster._meta.concrete_fields if field.name not in ("id", "version")]
-        return ["more", *columns, "version"]
+    def get_fieldsets(self, request: HttpRequest, obj: LeadMaster | None = None) -> Any:
+        """By what a supervisor looks for; what only programs read is folded away at the end."""
+        told = [(title, {"fields": names}) for title, names in self.FIELDSETS.items()]
+        technical = ("Technical", {"fields": self.TECHNICAL, "classes": ("collapse",)})
+        return [(None, {"fields": ("uid", "more")}), *told, technical]
 
     def get_readonly_fields(self, request: HttpRequest, obj: LeadMaster | None = None) -> list[Any]:
-        return [name for name in self.get_fields(request, obj) if name not in (*self.EDITABLE, "version")]
+        shown = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return [name for name in shown if name not in (*self.EDITABLE, "version")]
 
     def save_model(self, request: HttpRequest, obj: LeadMaster, form: Any, change: bool) -> None:
         """Writes what was edited and nothing else; who changed what is kept with the lead."""
@@ -163,9 +177,21 @@ class LeadAdmin(BigTableAdmin[LeadMaster]):
             actor = cast(User, request.user)
             correct_lead(LeadMaster.objects.select_related("cre").get(pk=obj.pk), edited, actor)
 
-    @admin.display(description="phone")
-    def phone(self, row: LeadMaster) -> str:
-        return pretty(row.customer_mobile_number)
+    @admin.display(description="customer, phone")
+    def customer(self, row: LeadMaster) -> str:
+        return _in_two_lines(row.customer_name, pretty(row.customer_mobile_number))
+
+    @admin.display(description="follow-up")
+    def follow_up(self, row: LeadMaster) -> str | None:
+        return moment_in_words(row.follow_up_at) or None
+
+    @admin.display(description="source")
+    def origin(self, row: LeadMaster) -> str:
+        return _in_two_lines(row.source, row.sub_source)
+
+    @admin.display(description="came in")
+    def came_in(self, row: LeadMaster) -> str:
+        return moment_in_words(row.created_at)
 
     @admin.display(description="more")
     def more(self, row: LeadMaster) -> str:

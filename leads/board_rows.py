@@ -12,11 +12,11 @@ from django.utils.http import urlencode
 
 from followups.catalogue import CALL_BACK
 from followups.models import CallAttempt
+from followups.spans import age, due
 from followups.wording import moment_in_words as moment
 from followups.wording import status_in_words
 from leads import phone
 from leads.models import Channel, DuplicateLead, LeadMaster
-from leads.templatetags.desk import age, due
 
 # What a row says, and what the lists are ordered by.
 COLUMNS = (

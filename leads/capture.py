@@ -61,6 +61,11 @@ class Captured:
     milliseconds: float = 0.0
     statements: int = 1
 
+    @property
+    def is_new_lead(self) -> bool:
+        """For the figures of the desk's speed: a form that arrives again has made no lead."""
+        return self.outcome == Outcome.CREATED and not self.replayed
+
 
 def _table(model: type[models.Model]) -> str:
     return model._meta.db_table

@@ -7,7 +7,7 @@ from django.db.models.functions import Concat, Upper
 
 from accounts.models import Role, User
 from followups.models import PSFollowup
-from followups.uid import search_key
+from followups.uid import is_begun, search_key
 from leads import phone
 from leads.models import NAME_KEY, LeadMaster, LeadQuerySet
 
@@ -40,16 +40,23 @@ def find(typed: str, user: User) -> Found:
         return Found(problem="Type a phone number, a uid, or how a name begins.")
     seen = for_list(LeadMaster.objects.visible_to(user))
     if key := search_key(typed):
-        return Found(list(seen.filter(uid=key)), problem=f"There is no lead {key} among yours.")
+        return Found(list(seen.filter(uid=key)), problem=f"There is no lead {key}{_among(user)}.")
     number = phone.normalise(typed)
     if not number.problem:
         having = Q(customer_mobile_number=number.e164) | Q(alternate_number=number.e164) & ~Q(alternate_number="")
-        words = f"You have no lead with the number {phone.pretty(number.e164)}."
+        words = f"There is no lead with the number {phone.pretty(number.e164)}{_among(user)}."
         return _found(seen.filter(having), words, phone=number.e164)
+    if is_begun(typed):
+        return Found(problem="A uid has to be whole, such as M-67890-7K3QX2A.")
     if not typed[0].isalpha() or len(typed) < SHORTEST_NAME:
         return Found(problem=f"Search {WAYS}: {SHORTEST_NAME} letters or more.")
-    words = f"None of your leads has a name that begins with “{typed}”."
+    words = f"There is no lead with a name that begins with “{typed}”{_among(user)}."
     return _found(_by_name(typed, user), words, name=typed)
+
+
+def _among(user: User) -> str:
+    """A supervisor searches them all."""
+    return "" if user.role == Role.SUPERVISOR else " among yours"
 
 
 def _by_name(begins: str, user: User) -> LeadQuerySet:

@@ -6,10 +6,11 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
+from accounts.characters import refuse_control_characters
 from accounts.directory import Directory, directory
 from followups import catalogue
 from followups.catalogue import FinalStatus, choices
-from followups.fields import Lines, Name, Words, refuse_control_characters
+from followups.fields import Lines, Name, Words
 from followups.forms import CallForm
 from leads import phone
 from leads.models import Channel

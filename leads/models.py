@@ -55,7 +55,7 @@ class Source(models.Model):
 
     source = models.CharField(max_length=40)
     sub_source = models.CharField("sub-source", max_length=60)
-    letter = models.CharField(max_length=1, help_text="The capital letter that this source's uids start with.")
+    letter = models.CharField(max_length=1, help_text="The capital letter that this source’s uids start with.")
     is_active = models.BooleanField("offered", default=True)
 
     class Meta:
@@ -89,55 +89,63 @@ class LeadQuerySet(ScopedQuerySet["LeadMaster"]):
 class LeadMaster(models.Model):
     """One enquiry of one customer, from capture until it is Won or Lost. At most one is open for a phone number."""
 
-    uid = models.CharField(max_length=20)
+    uid = models.CharField("UID", max_length=20)
     customer_name = models.CharField(max_length=100)
-    customer_mobile_number = models.CharField(max_length=16)
+    customer_mobile_number = models.CharField("phone", max_length=16)
     phone_as_typed = models.CharField(max_length=40, blank=True)
-    alternate_number = models.CharField(max_length=16, blank=True)
+    alternate_number = models.CharField("other phone", max_length=16, blank=True)
     email = models.EmailField("e-mail", blank=True)
     source = models.CharField(max_length=40)
     sub_source = models.CharField("sub-source", max_length=60)
     campaign = models.CharField(max_length=120, blank=True)
-    external_ref = models.CharField(max_length=100, blank=True)
+    external_ref = models.CharField("reference", max_length=100, blank=True)
     pipeline = models.CharField(max_length=7, choices=choices(Pipeline), default=Pipeline.DIGITAL.value)
     branch = models.ForeignKey(
         "accounts.Branch", models.PROTECT, null=True, blank=True, related_name="leads", db_index=False
     )
-    cre = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="cre_leads", **PERSON)
-    ps = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="ps_leads", **PERSON)
-    cre_assigned_at = models.DateTimeField(null=True, blank=True)
-    ps_assigned_at = models.DateTimeField(null=True, blank=True)
-    lead_status = models.CharField(max_length=40, choices=choices(CODES), default=UNTOUCHED)
-    lead_category = models.CharField(max_length=4, choices=choices(Category), blank=True)
-    model_interested = models.CharField(max_length=40, choices=choices(MODELS), blank=True)
+    cre = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="cre_leads", verbose_name="CRE", **PERSON)
+    ps = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="ps_leads", verbose_name="PS", **PERSON)
+    cre_assigned_at = models.DateTimeField("with this CRE since", null=True, blank=True)
+    ps_assigned_at = models.DateTimeField("with this PS since", null=True, blank=True)
+    lead_status = models.CharField("status", max_length=40, choices=choices(CODES), default=UNTOUCHED)
+    lead_category = models.CharField("category", max_length=4, choices=choices(Category), blank=True)
+    model_interested = models.CharField("model", max_length=40, choices=choices(MODELS), blank=True)
     final_status = models.CharField(max_length=7, choices=choices(FinalStatus), default=FinalStatus.PENDING.value)
     lost_reason = models.CharField(max_length=120, blank=True)
-    follow_up_at = models.DateTimeField(null=True, blank=True)
+    follow_up_at = models.DateTimeField("follow-up", null=True, blank=True)
     first_call_at = models.DateTimeField("qualifying call", null=True, blank=True)
-    last_contact_at = models.DateTimeField(null=True, blank=True)
+    last_contact_at = models.DateTimeField("last reached", null=True, blank=True)
     # The last saved call, reached or not, in a new enquiry too: who was tried just now is not tried again.
-    last_attempt_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.IntegerField(default=0)
+    last_attempt_at = models.DateTimeField("last call", null=True, blank=True)
+    attempts = models.IntegerField("calls", default=0)
     enquiries = models.IntegerField(default=1)
     priority = models.IntegerField(default=0)
     first_attempt_at = models.DateTimeField("first response", null=True, blank=True)
-    won_at = models.DateTimeField(null=True, blank=True)
-    lost_at = models.DateTimeField(null=True, blank=True)
-    test_drive_at = models.DateTimeField(null=True, blank=True)
+    won_at = models.DateTimeField("won", null=True, blank=True)
+    lost_at = models.DateTimeField("lost", null=True, blank=True)
+    test_drive_at = models.DateTimeField("test drive", null=True, blank=True)
     first_remark = models.TextField(blank=True)
     previous = models.ForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="later_leads", db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="later_leads",
+        db_index=False,
+        verbose_name="earlier lead",
     )
-    request_id = models.UUIDField(null=True, blank=True)
-    next_call_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
-    next_call_until = models.DateTimeField(null=True, blank=True)
+    request_id = models.UUIDField("id of the first form", null=True, blank=True)
+    next_call_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, related_name="+", verbose_name="in the hands of", **PERSON
+    )
+    next_call_until = models.DateTimeField("in hand until", null=True, blank=True)
     version = models.IntegerField(default=1)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", verbose_name="brought in by", **PERSON)
     created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField("last saved", default=timezone.now)
     # Who saved last, and the id of that form: sent twice, it is answered twice and saved once.
-    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
-    saved_request_id = models.UUIDField(null=True, blank=True)
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", verbose_name="last saved by", **PERSON)
+    saved_request_id = models.UUIDField("id of the last form", null=True, blank=True)
 
     objects = LeadQuerySet.as_manager()
 
@@ -387,17 +395,17 @@ class DuplicateLead(models.Model):
     """A customer with an open lead asked again. Nothing a customer did is dropped: every repeat is a row here."""
 
     lead = models.ForeignKey(LeadMaster, models.PROTECT, related_name="repeats", db_index=False)
-    customer_mobile_number = models.CharField(max_length=16)
+    customer_mobile_number = models.CharField("phone", max_length=16)
     customer_name = models.CharField(max_length=100)
     source = models.CharField(max_length=40)
     sub_source = models.CharField("sub-source", max_length=60)
     campaign = models.CharField(max_length=120, blank=True)
-    external_ref = models.CharField(max_length=100, blank=True)
+    external_ref = models.CharField("reference", max_length=100, blank=True)
     remark = models.TextField(blank=True)
     payload = models.JSONField(default=dict)
     channel = models.CharField(max_length=6, choices=Channel.choices, default=Channel.DESK)
-    request_id = models.UUIDField(null=True, blank=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", **PERSON)
+    request_id = models.UUIDField("id of the form", null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="+", verbose_name="brought in by", **PERSON)
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = RepeatQuerySet.as_manager()

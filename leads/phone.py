@@ -26,7 +26,7 @@ def normalise(typed: str) -> Phone:
     """
     plain = unicodedata.normalize("NFKC", typed).strip()
     if not plain:
-        return Phone(problem="Type the customer's phone number.")
+        return Phone(problem="Type the customer’s phone number.")
     # What was typed is kept as well, and NFKC may have made it shorter.
     if max(len(plain), len(typed.strip())) > LONGEST:
         return Phone(problem="This is too long for a phone number.")

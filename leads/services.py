@@ -1,4 +1,4 @@
-"""What can be done with a lead: one function a verb, one transaction each. Every door calls these."""
+"""Adding a lead, and telling its owner that the customer called; `leads.updates` changes one that is there."""
 
 import uuid
 from datetime import timedelta
@@ -11,7 +11,8 @@ from accounts.models import User
 from followups import kept
 from followups.models import Kind, Outbox
 from followups.priority import REPEAT_POINTS
-from leads.capture import Captured, capture
+from leads.capture import Captured, capture, saved_before
+from leads.forms import LeadForm
 from leads.models import Channel, DuplicateLead, LeadMaster
 from leads.records import Enquiry
 
@@ -30,6 +31,16 @@ def capture_lead(enquiry: Enquiry, actor: User) -> Captured:
         statements=captured.statements,
     )
     return captured
+
+
+def capture_form(form: LeadForm, actor: User, *, channel: Channel, cause: str) -> Captured | None:
+    """Saves what was typed, whatever door it came by; None where the form has errors. Raises NotAllowed.
+
+    A form that was saved and has become invalid since is answered as it was then.
+    """
+    if form.is_valid():
+        return capture_lead(form.enquiry(channel=channel, cause=cause), actor)
+    return saved_before(*form.identity(), actor)
 
 
 def tell_owner(*, uid: str, phone: str, remark: str, actor: User) -> LeadMaster | None:

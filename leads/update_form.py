@@ -91,7 +91,7 @@ class UpdateLeadForm(UpdateForm, PlaceForm):
     def __init__(self, lead: LeadMaster, actor: User, typed: Mapping[str, str] | None = None) -> None:
         self.actor = actor
         super().__init__(lead, moment_of(lead), typed)
-        self.had_ps = lead.ps_id
+        self.had_ps, self.had_cre = lead.ps_id, lead.cre_id
         if actor.role != Role.SUPERVISOR:
             del self.fields["cre"]
 

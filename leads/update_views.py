@@ -74,7 +74,9 @@ def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
 
     try:
         lead, told = update_lead(uid, request.user, reader)
-        message = wording.saved(lead, told, handed_to=_handed_to(lead, told, read[0]))
+        message = wording.saved(
+            lead, told, handed_to=_handed_to(lead, told, read[0]), owned_by=_owned_by(lead, read[0])
+        )
     except Replayed:
         lead, message = read[0].lead, wording.replayed(read[0].lead)
         if _is_calling(request) and (in_their_hands := in_hand(request.user).first()):
@@ -87,7 +89,7 @@ def _posted(request: SignedInRequest, uid: str, started: float) -> HttpResponse:
     if wants_json(request):
         return answers.saved_json(lead, message, started)
     if _is_calling(request):
-        messages.success(request, f"{lead.customer_name}: {message}")
+        messages.success(request, wording.named(lead, message))
         return _go(request, _to_next_call(request))
     return answers.saved_page(request, lead, message, home=_home(request.user))
 
@@ -120,6 +122,11 @@ def _handed_to(lead: LeadMaster, told: LeadTold, form: UpdateLeadForm) -> str:
     """The PS who was given the lead in this save, and hears of it."""
     moved = lead.ps_id is not None and lead.ps_id != form.had_ps
     return lead.ps.name if moved and lead.ps and not (told.call and told.call.closes) else ""
+
+
+def _owned_by(lead: LeadMaster, form: UpdateLeadForm) -> str:
+    """The CRE who was given the lead in this save."""
+    return lead.cre.name if lead.cre and lead.cre_id != form.had_cre else ""
 
 
 def _page(

@@ -22,11 +22,11 @@ from followups.forms import outcome_rules
 from followups.paging import page
 from followups.uid import search_key
 from leads import wording
-from leads.capture import Captured, NotAllowed, Outcome, check, saved_before
+from leads.capture import Captured, NotAllowed, Outcome, check
 from leads.find import find, for_list
 from leads.forms import CheckForm, LeadForm, TellForm
 from leads.models import Channel, DuplicateLead, LeadMaster
-from leads.services import capture_lead, tell_owner
+from leads.services import capture_form, tell_owner
 from leads.sources import sources
 from leads.story import story
 from leads.update_form import CARRIED
@@ -45,13 +45,12 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
         return _desk(request, LeadForm(initial=request.POST.dict()), fresh=True, resumed=True)
     started = time.perf_counter()
     form = LeadForm(request.POST)
-    captured = None if form.is_valid() else saved_before(*form.identity(), request.user)
-    if captured is None and form.errors:
-        return _desk(request, form, status=422)
     try:
-        captured = captured or capture_lead(form.enquiry(channel=Channel.DESK, cause=request.cause), request.user)
+        captured = capture_form(form, request.user, channel=Channel.DESK, cause=request.cause)
     except NotAllowed as error:
         raise PermissionDenied from error
+    if captured is None:
+        return _desk(request, form, status=422)
     if captured.errors:
         form.refuse(captured.errors)
         return _desk(request, form, fresh=True, status=422)
@@ -65,8 +64,7 @@ def add_lead(request: SignedInRequest) -> HttpResponse:
     }
     kept = captured.outcome == Outcome.DUPLICATE
     response = _desk(request, form if kept else _empty_form(), status=wording.HTTP_STATUS[captured.outcome], **context)
-    # For the figures of the desk's speed.
-    response.created = captured.outcome == Outcome.CREATED and not captured.replayed  # type: ignore[attr-defined]
+    response.created = captured.is_new_lead  # type: ignore[attr-defined]
     return response
 
 

@@ -5,8 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 
-from accounts.access import SignedInRequest, wants_page
-from followups.answers import since
+from accounts.access import SignedInRequest, since, wants_page
 
 
 def page_or_json(

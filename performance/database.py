@@ -268,10 +268,12 @@ def _day_in_words(table: str, number: int | None) -> str:
 
 # --- Indexes --------------------------------------------------------------------------------------------------------
 
+# Of pg_index: whether an index is finished, kept up to date, and not about to be dropped.
+USABLE = "i.indisvalid AND i.indisready AND i.indislive"
 # last_idx_scan is there from PostgreSQL 16 on.
-INDEXES = """
+INDEXES = f"""
 SELECT c.relname AS name, t.relname AS table, i.indisunique AS unique, i.indpred IS NOT NULL AS partial,
-       i.indisvalid AND i.indisready AND i.indislive AS valid,
+       {USABLE} AS valid,
        EXISTS (SELECT FROM pg_constraint AS k
                 WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')) AS bound,
        EXISTS (SELECT FROM pg_stat_progress_create_index AS p
@@ -283,7 +285,7 @@ SELECT c.relname AS name, t.relname AS table, i.indisunique AS unique, i.indpred
   LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = i.indexrelid
  WHERE i.indrelid IN (SELECT to_regclass(quote_ident(asked.name)) FROM unnest(%s::text[]) AS asked (name))
  ORDER BY t.relname, c.relname
-"""
+"""  # noqa: S608 - no values in it
 
 
 def _indexes(rows: list[Row], gone: list[str]) -> Iterator[Index]:

@@ -102,8 +102,9 @@ class LiveTest(models.Model):
 
 class SpeedReport(models.Model):
     """A colleague says that the desk is slow. `own` are their last requests, `desk` is the whole desk, both as the
-    figures stood at that moment (performance.reports). Kept for good: there are few, and how often colleagues found the
-    desk slow over the years is worth knowing. Of customers it holds nothing but what somebody types against the advice.
+    figures stood at that moment (performance.speed_reports). Kept for good: there are few, and how often colleagues
+    found the desk slow over the years is worth knowing. Of customers it holds nothing but what somebody types against
+    the advice.
     """
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)

@@ -10,8 +10,8 @@ from typing import Any, Self
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
-from performance import database, indexes
-from performance.database import INVALID, LOOSE, MISSING, Index, Report
+from performance import database, health, indexes
+from performance.database import INVALID, LOOSE, MISSING, USABLE, Index, Report
 from performance.indexes import Expected
 from performance.models import Optimization
 
@@ -127,6 +127,41 @@ def _analyzes(found: Report, created: set[str]) -> Iterator[Step]:
             reason = table.stale or "A new index over an expression has no statistics yet."
             words = f"Analyze {table.name}."
             yield Step(words, f'ANALYZE "{table.name}"', ANALYZE, table.name, "", reason)
+
+
+# --- How many indexes wait to be built ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToBuild:
+    """How many indexes are missing or broken; whether migrations wait that may make them, or a worker is at it."""
+
+    number: int
+    migrations: bool = False
+    job: bool = False
+
+
+TO_BUILD = f"""
+SELECT count(*)
+  FROM unnest(%s::text[]) AS asked (name)
+ WHERE NOT EXISTS (SELECT FROM pg_index AS i
+                    WHERE i.indexrelid = to_regclass(quote_ident(asked.name)) AND {USABLE})
+"""  # noqa: S608 - no values in it
+
+
+def to_build() -> ToBuild:
+    """Of the indexes that can be built beside the running desk, how many are missing or broken: one small query, so
+    that a page which looks every few seconds says at once when they are there."""
+    names = [name for name, asked in indexes.expected().items() if asked.create]
+    with connection.cursor() as cursor:
+        cursor.execute(TO_BUILD, [names])
+        number: int = cursor.fetchone()[0]
+    if not number:
+        return ToBuild(0)
+    if health.migrations_waiting():
+        # One of them may make the table in which requests stand.
+        return ToBuild(number, migrations=True)
+    return ToBuild(number, job=unfinished() is not None)
 
 
 # --- How far it is --------------------------------------------------------------------------------------------------

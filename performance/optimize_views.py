@@ -13,9 +13,8 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 from structlog.stdlib import get_logger
 
-from accounts.access import SignedInRequest, by_htmx, json_post, page_or_json, wants_json
+from accounts.access import SignedInRequest, by_htmx, json_post, page_or_json, since, wants_json
 from accounts.models import Role
-from followups.answers import since
 from performance import answers, optimize_plan
 from performance.models import Optimization
 

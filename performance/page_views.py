@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -21,12 +20,12 @@ from structlog.stdlib import get_logger
 
 from accounts.access import SignedInRequest, page_or_json, roles, wants_json
 from accounts.models import Role
-from performance import caches, database, health, indexes, live_test_panels, optimize_plan, queue, timings
+from performance import caches, database, live_test_panels, optimize_plan, queue, timings
 from performance.database import Report
 from performance.models import SpeedReport
 from performance.operations_table import AGAIN, Live, live, pictures
 from performance.timings import WINDOWS, Figures
-from performance.verdict import ToBuild, Trouble, Verdict, overall, troubles
+from performance.verdict import Trouble, Verdict, overall, troubles
 
 log = get_logger(__name__)
 
@@ -145,36 +144,12 @@ def _read_now(window: str) -> Now:
         minutes,
         _read("live", lambda: _live(window, minutes.value)),
         _read("queue", queue.state),
-        _read("indexes", _to_build),
+        _read("indexes", optimize_plan.to_build),
     )
 
 
 def _live(window: str, minutes: Mapping[str, Figures] | None) -> Live:
     return live(window, timings.figures(window) if minutes is None or window != "minutes" else minutes)
-
-
-_TO_BUILD = """
-SELECT count(*)
-  FROM unnest(%s::text[]) AS asked (name)
- WHERE NOT EXISTS (SELECT FROM pg_index AS i
-                    WHERE i.indexrelid = to_regclass(quote_ident(asked.name))
-                      AND i.indisvalid AND i.indisready AND i.indislive)
-"""
-
-
-def _to_build() -> ToBuild:
-    """Of the indexes that can be built beside the running desk, how many are missing or broken: asked each time, so
-    that the page says at once when they are there."""
-    names = [name for name, asked in indexes.expected().items() if asked.create]
-    with connection.cursor() as cursor:
-        cursor.execute(_TO_BUILD, [names])
-        number: int = cursor.fetchone()[0]
-    if not number:
-        return ToBuild(0)
-    if health.migrations_waiting():
-        # One of them may make the table in which requests stand.
-        return ToBuild(number, migrations=True)
-    return ToBuild(number, job=optimize_plan.unfinished() is not None)
 
 
 def _now(window: str) -> dict[str, Any]:

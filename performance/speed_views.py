@@ -15,7 +15,7 @@ from accounts.access import SignedInRequest
 from accounts.models import Role, User
 from performance import timings
 from performance.operations import OPERATIONS
-from performance.reports import ReportForm, TooSoon, report
+from performance.speed_reports import ReportForm, TooSoon, report
 from performance.timings import Figures, Own
 from performance.verdict import AWAY, Verdict, judged
 

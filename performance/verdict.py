@@ -7,6 +7,7 @@ from zlib import crc32
 from followups.models import Kind
 from performance.health import WORKER_SILENT_SECONDS
 from performance.operations import OPERATIONS, Operation
+from performance.optimize_plan import ToBuild
 from performance.queue import Pile, Queue
 from performance.timings import Figures
 
@@ -22,11 +23,12 @@ FAST, WARN, BAD, UNKNOWN = "fast", "warn", "bad", "unknown"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to say of the last five minutes; `kind` chooses the colour."""
+    """What to say of the last five minutes; `kind` chooses the colour. `quiet` is: too little happened to judge by."""
 
     kind: str
     words: str
     detail: str
+    quiet: bool = False
 
     @property
     def key(self) -> str:
@@ -64,22 +66,15 @@ UNREAD = Trouble(
 )
 
 
-@dataclass(frozen=True)
-class ToBuild:
-    """How many indexes are missing or broken; whether migrations wait that may make them, or a worker is at it."""
-
-    number: int
-    migrations: bool = False
-    job: bool = False
-
-
 def judged(found: Mapping[str, Figures]) -> Verdict:
     """Of all that people waited for: neither the workers' rounds nor what open pages ask by themselves."""
     asked = [figures for name, figures in found.items() if name in OPERATIONS and OPERATIONS[name].waited_for]
     count, failed = sum(one.count for one in asked), sum(one.failed for one in asked)
     late = sum(one.over for one in asked)
     if not count:
-        return Verdict(FAST, "The desk is quiet.", "Nobody has asked it for anything in the last five minutes.")
+        return Verdict(
+            FAST, "The desk is quiet.", "Nobody has asked it for anything in the last five minutes.", quiet=True
+        )
     detail = (
         f"{count - late:,} of {count:,} answers in the last five minutes came within the agreed time; "
         f"{failed:,} failed."
@@ -90,7 +85,9 @@ def judged(found: Mapping[str, Figures]) -> Verdict:
     if too_many_late and late >= FEWEST_LATE:
         return Verdict(BAD, "The desk is slow right now.", detail)
     if too_many_failed or too_many_late:
-        return Verdict(FAST, "The desk is quiet.", f"{detail} Too few were late or failed to judge by that.")
+        return Verdict(
+            FAST, "The desk is quiet.", f"{detail} Too few were late or failed to judge by that.", quiet=True
+        )
     return Verdict(FAST, "The desk is fast right now.", detail)
 
 
@@ -120,7 +117,7 @@ def overall(found: Mapping[str, Figures] | None, wrong: list[Trouble]) -> Verdic
     verdict = judged(found)
     if verdict.kind != FAST or not wrong:
         return verdict
-    begins = "The desk is quiet" if "quiet" in verdict.words else "The desk is fast right now"
+    begins = "The desk is quiet" if verdict.quiet else "The desk is fast right now"
     told = wrong[0].words[0].lower() + wrong[0].words[1:]
     return Verdict(BAD if wrong[0].bad else WARN, f"{begins}, but {told}", verdict.detail)
 

@@ -27,7 +27,6 @@ def person(**fields: str) -> dict[str, str]:
     """What a supervisor types for a new person."""
     return {
         "username": "nisha",
-        "usable_password": "true",
         "password1": GOOD,
         "password2": GOOD,
         "name": "Nisha",
@@ -206,3 +205,19 @@ def _statements(client: Client) -> int:
     with CaptureQueriesContext(connection) as queries:
         assert client.get(PEOPLE).status_code == 200
     return len(queries)
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u2066", "\x07"])
+def test_a_name_that_would_garble_a_list_is_refused(meera: Client, cast: Cast, hidden: str) -> None:
+    posted = {"name": f"ATTA{hidden}PUR", "is_active": "on"}
+    assert "cannot be shown" in meera.post(reverse("admin:accounts_branch_add"), posted).text
+    assert "cannot be shown" in meera.post(NEW_PERSON, person(name=f"Ni{hidden}sha")).text
+    assert "cannot be shown" in meera.post(change_address(cast.asha), edited(cast.asha, name=f"A{hidden}sha")).text
+    source = {"source": f"WEB{hidden}SITE", "sub_source": "Form", "letter": "W", "is_active": "on"}
+    assert "cannot be shown" in meera.post(reverse("admin:leads_source_add"), source).text
+
+
+def test_a_new_person_is_asked_for_a_password_and_for_no_other_way_to_sign_in(meera: Client) -> None:
+    page = meera.get(NEW_PERSON).text
+    assert 'name="usable_password"' not in page
+    assert "LDAP" not in page

@@ -140,7 +140,7 @@ def test_a_changed_password_is_the_one_that_counts_and_one_stays_signed_in(clien
         ("NoDigitHere!", "", PASSWORD, "a digit"),
         ("NoSpecial123", "", PASSWORD, "a special character"),
         ("Fresh-Desk-31", "Fresh-Desk-32", PASSWORD, "The two new passwords differ"),
-        ("Fresh-Desk-31", "", "wrong", "This is not your password of now."),
+        ("Fresh-Desk-31", "", "wrong", "This is not your current password."),
     ],
 )
 def test_a_password_against_the_rules_changes_nothing(

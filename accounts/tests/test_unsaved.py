@@ -192,7 +192,7 @@ def test_a_sign_in_form_that_went_stale_keeps_its_parcel(cast: Cast) -> None:
 def test_a_program_gets_401_in_json_where_the_address_answers_both(client: Client, cast: Cast) -> None:
     view = resolve("/add_lead").func
     program = Client(headers={"Accept": "application/json"})
-    assert program.post("/add_lead_optimized", TYPED).json() == {"success": False, "message": "Sign in first."}
+    assert program.post("/add_lead_optimized", TYPED).json()["message"] == "Sign in first."
 
     def both(request: Any) -> Any:
         return view(request)

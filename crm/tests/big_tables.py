@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from followups.models import CallAttempt, PSFollowup
-from leads import bulk, staff
+from leads.invented import bulk, staff
 from leads.models import DuplicateLead, LeadChange, LeadMaster, Source
 
 INVENTED = 10_000

@@ -15,8 +15,8 @@ from conftest import Cast
 from crm import wsgi
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
-from leads.tests.test_api import fields
-from leads.tests.test_races import all_at_once
+from leads.tests.rivals import all_at_once
+from leads.tests.typed import fields
 
 
 @pytest.mark.django_db

@@ -18,8 +18,8 @@ from django.db.migrations.loader import MigrationLoader
 from accounts.models import Branch, Role, User
 from accounts.tests.constraints import OURS, declared
 from followups.models import PSFollowup
-from leads import chronicle
 from leads.invariants import INVARIANTS, offending
+from leads.invented import chronicle
 from leads.models import LeadMaster
 
 # The tables are taken down and put up again: no other test of this process runs meanwhile.

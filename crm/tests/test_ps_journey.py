@@ -44,7 +44,7 @@ def test_a_new_lead_is_accepted_and_an_outcome_saved_in_two_taps(open_page: Open
     card.get_by_text("Outcome", exact=False).first.click()
     look_over(page)
     card.get_by_role("button", name="RNR").click()
-    expect(page.get_by_text("Saved: RNR.").first).to_be_visible()
+    expect(page.get_by_text("saved, RNR.").first).to_be_visible()
     lead = LeadMaster.objects.get()
     assert (lead.lead_status, lead.version) == ("RNR", 2)
     look_over(page)
@@ -104,7 +104,7 @@ def test_what_was_saved_is_read_where_the_card_stood(open_page: OpenPage, cast: 
     card.locator("summary").click()
     card.evaluate("element => scrollTo(0, scrollY + element.getBoundingClientRect().top + 20)")
     card.get_by_role("button", name="Call not Connected").click()
-    saved = page.get_by_text("Saved: Call not Connected.").first
+    saved = page.get_by_text("saved, Call not Connected.").first
     expect(saved).to_be_visible()
     tabs, words = page.locator(".ps-tabs").bounding_box(), saved.bounding_box()
     assert tabs
@@ -133,7 +133,7 @@ def test_without_script_a_lead_is_accepted_and_an_outcome_saved(open_page: OpenP
     expect(page.get_by_text("Suma Latha is yours to call")).to_be_visible()
     page.locator(f"#card-{uid} summary").click()
     page.get_by_role("button", name="Busy on another Call").click()
-    expect(page.get_by_text("Saved: Busy on another Call.")).to_be_visible()
+    expect(page.get_by_text("saved, Busy on another Call.")).to_be_visible()
     assert LeadMaster.objects.get().lead_status == "Busy on another Call"
 
 

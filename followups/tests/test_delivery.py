@@ -27,7 +27,7 @@ from leads.capture import capture
 from leads.models import LeadMaster
 from leads.services import tell_owner
 from leads.tests.factories import enquiry, make_lead
-from leads.tests.test_races import all_at_once
+from leads.tests.rivals import all_at_once
 
 pytestmark = pytest.mark.django_db
 

@@ -409,7 +409,7 @@ def test_a_search_finds_what_was_ever_given_to_one(client: Client, cast: Cast) -
     client.force_login(cast.kiran)
     assert client.get("/search", {"q": number}).headers["Location"] == f"/lead/{followup.lead_id}"
     client.force_login(cast.sunil)
-    assert "You have no lead" in client.get("/search", {"q": number}).text
+    assert "There is no lead" in client.get("/search", {"q": number}).text
 
 
 # --- Two taps ---------------------------------------------------------------------------------------------------

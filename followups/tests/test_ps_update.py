@@ -14,15 +14,11 @@ from followups.models import CallAttempt, Kind, Outbox, PSFollowup
 from followups.recorder import record_waiting
 from followups.update_form import written
 from leads.models import LeadChange, LeadMaster
-from leads.tests.test_update import (
+from leads.tests.statuses import SAVED_KEYS, STATUSES, Rule, check_recorded, check_saved
+from leads.tests.typed import (
     JSON,
-    SAVED_KEYS,
-    STATUSES,
-    Rule,
     captured,
     check_invariants,
-    check_recorded,
-    check_saved,
     controls,
     fresh,
     open_followup,
@@ -31,7 +27,7 @@ from leads.tests.test_update import (
     soon,
     unchanged,
 )
-from leads.tests.test_update import save as save_as_cre
+from leads.tests.typed import save as save_as_cre
 
 pytestmark = pytest.mark.django_db
 
@@ -200,7 +196,7 @@ def test_a_saved_update_answers_exactly_what_was_agreed(cast: Cast, kiran: Clien
     answer = save(kiran, lead, lead_status="Delayed", follow_up_date=soon(days=7)).json()
     assert sorted(answer) == SAVED_KEYS
     assert (answer["success"], answer["version"]) == (True, 2)
-    assert answer["message"].startswith("Saved: Delayed. Follow-up ")
+    assert answer["message"].startswith("Saved, Delayed. Follow-up ")
 
 
 def test_a_refused_update_answers_success_message_and_errors(cast: Cast, kiran: Client) -> None:
@@ -300,6 +296,34 @@ def test_a_page_with_a_script_gets_a_part_that_stands_alone(
     part = response.content.decode()
     assert (response.status_code, "<html" in part) == (status, False)
     assert part.count(f'id="work-{lead.uid}"') == 1
+
+
+def test_after_a_conflict_the_page_shows_what_the_colleague_has_said(cast: Cast, kiran: Client) -> None:
+    lead = qualified(cast)
+    save_as_cre(signed_in(cast.asha), lead, lead_status="RNR", remark="Wants to hear the manager")
+    record_waiting()
+    address = f"/update_ps_lead/{lead.uid}"
+    typed = {"version": "1", "lead_status": "RNR"}
+    by_page = {"hx-request": "true", "hx-current-url": f"http://testserver{address}?next=/ps_dashboard"}
+    response = kiran.post(address, typed, headers=by_page)
+    assert response.status_code == 409
+    assert response.headers["HX-Retarget"] == response.headers["HX-Reselect"] == ".work-columns"
+    assert "Wants to hear the manager" in response.text.partition('class="beside')[2]
+    # A card of the desk has no such columns: there the form stands alone.
+    by_card = {"hx-request": "true", "hx-current-url": "http://testserver/ps_dashboard"}
+    response = kiran.post(address, typed, headers=by_card)
+    assert (response.status_code, "HX-Retarget" in response.headers) == (409, False)
+    assert "<html" not in response.text
+
+
+def test_a_quick_outcome_that_contradicts_what_was_saved_says_so(cast: Cast, kiran: Client) -> None:
+    lead = qualified(cast)
+    assert save(kiran, lead, lead_status="RNR").status_code == 200
+    page = kiran.post(f"/update_ps_lead/{lead.uid}", {"version": "1", "quick": "Busy on another Call"})
+    assert page.status_code == 409
+    both = page.text.partition('class="compare"')[2].partition("</table>")[0]
+    assert "RNR" in both
+    assert "Busy on another Call" in both
 
 
 # --- Who may ----------------------------------------------------------------------------------------------------

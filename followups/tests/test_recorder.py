@@ -14,7 +14,7 @@ from followups.models import CallAttempt, Kind, Outbox, State
 from followups.recorder import MOST_TRIES, record_waiting
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
-from leads.tests.test_races import all_at_once
+from leads.tests.rivals import all_at_once
 
 
 def leave(lead: LeadMaster, by: User, status: str = "RNR", *, role: str = "cre", **payload: Any) -> Outbox:

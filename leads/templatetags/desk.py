@@ -1,11 +1,8 @@
 """How pages write numbers and times. Times are the dealer's; a list says how late, or how far off."""
 
-from datetime import datetime, timedelta
-from typing import NamedTuple
-
 from django import template
-from django.utils import timezone
 
+from followups.spans import age, due
 from followups.wording import moment_in_words, status_in_words
 from leads import phone
 
@@ -13,52 +10,11 @@ register = template.Library()
 register.filter("phone", phone.pretty)
 register.filter("moment", moment_in_words)
 register.filter("status", status_in_words)
-
-DAY = timedelta(days=1)
-
-
-class Due(NamedTuple):
-    """A follow-up in words, and whether it is `late`, `soon` (by the end of the day) or later."""
-
-    words: str
-    tone: str = ""
-
-
-@register.filter
-def due(at: datetime | None) -> Due:
-    """When it is due: "2 h late", "in 40 min", "today 17:30", "tomorrow 10:00", "Sat 5 Sep, 10:00"."""
-    if at is None:
-        return Due("")
-    now, local = timezone.now(), timezone.localtime(at)
-    if at < now:
-        return Due(f"{_span(now - at)} late", "late")
-    clock = f"{local:%H:%M}"
-    days = (local.date() - timezone.localdate(now)).days
-    if days == 0:
-        return Due(f"in {_span(at - now)}" if at - now < timedelta(hours=1) else f"today {clock}", "soon")
-    if days == 1:
-        return Due(f"tomorrow {clock}")
-    return Due(f"{local:%a} {local.day} {local:%b}, {clock}")
-
-
-@register.filter
-def age(at: datetime | None) -> str:
-    """How long ago: "just now", "4 min", "2 h", "3 d"."""
-    if at is None:
-        return ""
-    passed = timezone.now() - at
-    return _span(passed) if passed >= timedelta(minutes=1) else "just now"
+register.filter("due", due)
+register.filter("age", age)
 
 
 @register.filter
 def told_in(milliseconds: float) -> str:
     """A duration on the server: "4 ms"."""
     return f"{milliseconds:.0f} ms" if milliseconds >= 1 else "under 1 ms"
-
-
-def _span(passed: timedelta) -> str:
-    if passed < timedelta(hours=1):
-        return f"{max(passed // timedelta(minutes=1), 1)} min"
-    if passed < DAY:
-        return f"{passed // timedelta(hours=1)} h"
-    return f"{passed // DAY} d"

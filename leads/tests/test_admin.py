@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.admin.utils import flatten
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -241,7 +242,7 @@ def test_a_source_needs_a_capital_letter_and_says_so(meera: Client, cast: Cast) 
     fields = {"source": "WEBSITE", "sub_source": "Form", "letter": "w", "is_active": "on"}
     page = meera.post(reverse("admin:leads_source_add"), fields)
     assert "Give one capital letter from A to Z." in page.text
-    assert "source's uids start with" in meera.get(reverse("admin:leads_source_add")).text
+    assert "source’s uids start with" in meera.get(reverse("admin:leads_source_add")).text
     meera.post(reverse("admin:leads_source_add"), {**fields, "letter": "W"})
     assert Source.objects.filter(source="WEBSITE", letter="W").exists()
 
@@ -258,3 +259,30 @@ def test_a_source_that_leads_came_from_keeps_its_words_and_stays(meera: Client, 
     unused = Source.objects.get(sub_source="Tele")
     meera.post(reverse("admin:leads_source_delete", args=[unused.pk]), {"post": "yes"})
     assert list(Source.objects.filter(pk__in=[used.pk, unused.pk])) == [used]
+
+
+def test_every_column_of_a_lead_stands_on_its_page_under_a_heading(meera: Client, cast: Cast) -> None:
+    page = meera.get(change_address(make_lead(cast.asha)))
+    sets = {fieldset.name: set(flatten(fieldset.fields)) for fieldset in page.context["adminform"]}
+    columns = {field.name for field in LeadMaster._meta.concrete_fields} - {"id"}
+    assert set().union(*sets.values()) - {"more"} == columns
+    assert sum(len(names) for names in sets.values()) == len(columns) + 1
+    assert {"request_id", "saved_request_id", "version"} <= sets["Technical"]
+    for wrong in ("Cre:", "Ps:", "Uid:", "Cre assigned"):
+        assert wrong not in page.text
+
+
+def test_a_list_says_of_a_lead_what_is_asked_most(meera: Client, cast: Cast) -> None:
+    make_lead(
+        cast.asha,
+        customer_mobile_number="+919876543210",
+        branch=cast.attapur,
+        ps=cast.kiran,
+        ps_assigned_at=timezone.now(),
+        follow_up_at=timezone.localtime().replace(month=3, day=5, hour=17, minute=30),
+    )
+    page = meera.get(LEADS).text
+    rows = page[page.index("result_list") :]
+    for words in ("+91 98765 43210", "ATTAPUR", "Asha", "Kiran", "5 Mar, 17:30"):
+        assert words in rows
+    assert "By CRE" in page

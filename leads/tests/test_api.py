@@ -13,37 +13,15 @@ from accounts.models import Branch, User
 from conftest import Cast
 from leads.models import DuplicateLead, LeadMaster, Source
 from leads.tests.factories import phone
+from leads.tests.typed import fields, post
 
 pytestmark = pytest.mark.django_db
-
-
-def fields(**changes: Any) -> dict[str, Any]:
-    soon = timezone.localtime() + timedelta(days=2)
-    return {
-        "customer_name": "Ramesh Kumar",
-        "customer_mobile_number": phone(),
-        "source": "META",
-        "subsource": "Meta Know",
-        "lead_status": "Interested",
-        "lead_category": "Hot",
-        "model_interested": "450 Apex STD",
-        "branch": "ATTAPUR",
-        "ps_name": "kiran",
-        "final_status": "Pending",
-        "follow_up_date": soon.strftime("%Y-%m-%dT%H:%M"),
-        "remark": "Asked for a test ride",
-        **changes,
-    }
 
 
 @pytest.fixture
 def asha(cast: Cast, client: Client) -> Client:
     client.force_login(cast.asha)
     return client
-
-
-def post(client: Client, **changes: Any) -> Any:
-    return client.post("/add_lead_optimized", fields(**changes))
 
 
 def test_a_new_lead_is_201_with_its_uid_and_the_time_it_took(cast: Cast, asha: Client) -> None:

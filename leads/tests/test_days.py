@@ -11,13 +11,13 @@ from followups.buckets import day_ends, overdue, today
 from followups.catalogue import Moment
 from followups.fields import MomentField, PastField
 from followups.quick import quick_outcomes
+from followups.spans import due
 from followups.update_form import written
 from followups.wording import clock_in_words, moment_in_words
 from leads.models import LeadMaster
 from leads.story import story
-from leads.templatetags.desk import due
 from leads.tests.factories import make_lead
-from leads.tests.test_update import captured, fresh, save, signed_in
+from leads.tests.typed import captured, fresh, save, signed_in
 
 pytestmark = pytest.mark.django_db
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -69,14 +69,17 @@ def test_every_lead_of_a_customer_is_found_newest_first(cast: Cast) -> None:
         ("R", "Search by a whole phone number, by a uid such as M-67890-7K3QX2A, or by how the customer’s name begins"),
         ("12", "Search by a whole phone number"),
         ("98480", "Search by a whole phone number"),
-        ("98765 43210", "You have no lead with the number +91 98765 43210."),
+        ("98765 43210", "There is no lead with the number +91 98765 43210 among yours."),
         ("M-43210-7K3QX2A", "There is no lead M-43210-7K3QX2A among yours."),
-        ("Ramesh", "None of your leads has a name that begins with “Ramesh”."),
+        ("Ramesh", "There is no lead with a name that begins with “Ramesh” among yours."),
+        ("M-43210", "A uid has to be whole, such as M-67890-7K3QX2A."),
+        ("m-4", "A uid has to be whole"),
+        ("M-43210-7K3QX2", "A uid has to be whole"),
         ("' OR 1=1 --", "Search by a whole phone number"),
         ("9" * 500, "Search by a whole phone number"),
-        ("Z" * 500, "None of your leads has a name that begins with"),
-        ("R%", "None of your leads has a name that begins with “R%”."),
-        ("ab\U0010ffff", "None of your leads has a name that begins with"),
+        ("Z" * 500, "There is no lead with a name that begins with"),
+        ("R%", "There is no lead with a name that begins with “R%” among yours."),
+        ("ab\U0010ffff", "There is no lead with a name that begins with"),
     ],
 )
 def test_what_is_not_found_is_said_in_words(cast: Cast, typed: str, words: str) -> None:
@@ -84,6 +87,13 @@ def test_what_is_not_found_is_said_in_words(cast: Cast, typed: str, words: str) 
     found = find(typed, cast.asha)
     assert found.leads == []
     assert words in found.problem
+
+
+def test_a_supervisor_searches_all_leads_not_their_own(cast: Cast) -> None:
+    for typed in ("98765 43210", "M-43210-7K3QX2A", "Ramesh"):
+        problem = find(typed, cast.meera).problem
+        assert problem.startswith("There is no lead ")
+        assert "yours" not in problem
 
 
 def test_only_a_whole_number_can_be_added_as_a_lead(cast: Cast) -> None:

@@ -23,8 +23,7 @@ from followups.recorder import record_waiting
 from leads.models import LeadMaster
 from leads.repair import repair
 from leads.tests.factories import make_lead
-from leads.tests.test_api import fields
-from leads.tests.test_update import captured, qualified, save, signed_in
+from leads.tests.typed import captured, fields, qualified, save, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DESK = "/cre_dashboard?tab="

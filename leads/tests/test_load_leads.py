@@ -18,10 +18,10 @@ from followups.calls import CallNumber, following
 from followups.catalogue import BY_CODE, FinalStatus, FollowUp
 from followups.models import CallAttempt, Outbox, PSFollowup
 from followups.recorder import record_waiting
-from leads import bulk, invented, staff
 from leads.capture import Outcome, capture
-from leads.chronicle import Chronicle, Numbers, Staff
 from leads.invariants import INVARIANTS, offending
+from leads.invented import bulk, material, staff
+from leads.invented.chronicle import Chronicle, Numbers, Staff
 from leads.models import DuplicateLead, LeadChange, LeadMaster, Source
 from leads.phone import normalise
 from leads.tests.factories import enquiry
@@ -44,7 +44,7 @@ def invent(count: int, seed: int) -> list[Any]:
     )
     chance = random.Random(seed)
     numbers = Numbers(
-        itertools.count(1), itertools.count(1), itertools.count(1), invented.mobile_numbers(chance), b"key"
+        itertools.count(1), itertools.count(1), itertools.count(1), material.mobile_numbers(chance), b"key"
     )
     return list(Chronicle(crew, numbers, chance, 0.05).histories(count, UNTIL - timedelta(days=90), UNTIL))
 
@@ -272,6 +272,6 @@ def test_the_same_seed_gives_the_same_leads() -> None:
 
 
 def test_invented_words_fit_the_catalogue() -> None:
-    assert set(invented.REMARKS) == invented.speakable()
-    decks = (invented.AT_CAPTURE, invented.ON_REPEAT, invented.CRE_FIRST, invented.CRE_LATER, invented.BY_PS)
-    assert set().union(*decks) == invented.speakable()
+    assert set(material.REMARKS) == material.speakable()
+    decks = (material.AT_CAPTURE, material.ON_REPEAT, material.CRE_FIRST, material.CRE_LATER, material.BY_PS)
+    assert set().union(*decks) == material.speakable()

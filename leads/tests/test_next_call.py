@@ -15,7 +15,7 @@ from conftest import Cast
 from leads.models import LeadChange, LeadMaster
 from leads.next_call import HOLD, REST, _tiers, claim, in_hand, next_promise
 from leads.tests.factories import make_lead
-from leads.tests.test_update import signed_in
+from leads.tests.typed import signed_in
 
 pytestmark = pytest.mark.django_db
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -302,7 +302,7 @@ def test_a_search_opens_the_one_lead_or_offers_to_add_it(cast: Cast, asha: Clien
     lead = make_lead(cast.asha, customer_mobile_number="+919848012345")
     assert asha.get("/search?q=098480 12345").headers["Location"] == f"/lead/{lead.uid}"
     nothing = asha.get("/search?q=98480 54321").text
-    assert "You have no lead with the number" in nothing
+    assert "There is no lead with the number" in nothing
     assert 'href="/add_lead?phone=%2B919848054321"' in nothing
     assert 'value="+919848054321"' in asha.get("/add_lead?phone=%2B919848054321").text
     assert "Add this lead" not in signed_in(cast.kiran).get("/search?q=98480 54321").text

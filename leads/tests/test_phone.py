@@ -78,8 +78,8 @@ def test_numbers_as_customers_give_them(typed: str, e164: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("", "Type the customer's phone number."),
-        (" \t\u3000", "Type the customer's phone number."),
+        ("", "Type the customer’s phone number."),
+        (" \t\u3000", "Type the customer’s phone number."),
         ("unknown", "not a phone number"),
         ("12", "too few or too many digits"),
         ("98765432101", "too few or too many digits"),

@@ -1,15 +1,12 @@
 """Races on real connections: threads behind a barrier, each with a transaction of its own."""
 
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from conftest import Cast
@@ -17,25 +14,10 @@ from followups.models import Outbox, PSFollowup
 from leads.capture import Captured, Outcome, capture
 from leads.models import DuplicateLead, LeadMaster
 from leads.tests.factories import enquiry, make_lead
+from leads.tests.rivals import all_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 T = TypeVar("T")
-
-
-def all_at_once(jobs: list[Callable[[], T]]) -> list[T]:
-    """Runs every job in a thread with a connection of its own, none before all are ready; raises what they raise."""
-    barrier = threading.Barrier(len(jobs), timeout=20)
-
-    def run(job: Callable[[], T]) -> T:
-        try:
-            connection.ensure_connection()
-            barrier.wait()
-            return job()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        return list(threads.map(run, jobs))
 
 
 def outcomes(results: list[Captured]) -> Counter[Outcome]:

@@ -10,7 +10,7 @@ from django.test import Client
 from conftest import Cast
 from leads.capture import CAPTURE, Outcome, capture
 from leads.tests.factories import enquiry
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TRANSACTION = {"BEGIN", "COMMIT"}

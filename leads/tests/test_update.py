@@ -3,8 +3,7 @@
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -17,189 +16,32 @@ from conftest import Cast
 from followups.catalogue import CODES
 from followups.delivery import mail_waiting
 from followups.models import CallAttempt, EmailState, Kind, Outbox, PSFollowup
-from followups.priority import priority
 from followups.recorder import record_waiting
 from followups.services import update_ps_lead
 from followups.update import Told
 from followups.update_form import written
 from leads.capture import Outcome, capture
-from leads.invariants import INVARIANTS, offending
 from leads.models import LeadChange, LeadMaster
 from leads.story import story
 from leads.tests.factories import enquiry, make_lead, phone
+from leads.tests.statuses import SAVED_KEYS, STATUSES, Rule, check_recorded, check_saved
+from leads.tests.typed import (
+    JSON,
+    captured,
+    check_invariants,
+    controls,
+    fresh,
+    given,
+    open_followup,
+    qualified,
+    save,
+    signed_in,
+    soon,
+    unchanged,
+)
 from leads.update_form import UpdateLeadForm
 
 pytestmark = pytest.mark.django_db
-
-
-class Rule(NamedTuple):
-    """What the domain says of a status: written down a second time, so that the catalogue is not its own judge."""
-
-    cre_first: bool
-    cre_later: bool
-    ps: bool
-    contacted: bool = True
-    final: str = "Pending"
-    needs_follow_up: bool = False
-    needs_reason: bool = False
-
-
-Y, N = True, False
-STATUSES = {
-    "Pending": Rule(N, N, N, contacted=False),
-    "RNR": Rule(Y, Y, Y, contacted=False),
-    "Busy on another Call": Rule(Y, Y, Y, contacted=False),
-    "Call me Back": Rule(Y, Y, Y, contacted=False, needs_follow_up=True),
-    "Call Disconnected": Rule(Y, N, Y, contacted=False),
-    "Call not Connected": Rule(N, Y, Y, contacted=False),
-    "Interested": Rule(Y, N, Y, needs_follow_up=True),
-    "Customer Visited Experience Centre": Rule(N, N, N),
-    "Test Drive": Rule(N, Y, Y, needs_follow_up=True),
-    "Discount Issue": Rule(N, Y, Y, needs_follow_up=True),
-    "Delayed": Rule(N, Y, Y, needs_follow_up=True),
-    "Talked to PS": Rule(N, Y, N, needs_follow_up=True),
-    "Planning in Next Month": Rule(N, N, Y, needs_follow_up=True),
-    "Booked": Rule(N, Y, Y, final="Won"),
-    "Retailed": Rule(N, Y, Y, final="Won"),
-    "Booked with another number": Rule(N, N, Y, final="Won"),
-    "Not Interested": Rule(Y, Y, Y, final="Lost"),
-    "Did Not Inquire": Rule(Y, N, N, final="Lost"),
-    "Wrong Number": Rule(Y, N, N, final="Lost"),
-    "Lost to Competition": Rule(Y, Y, Y, final="Lost"),
-    "Lost to Co Dealer": Rule(Y, Y, Y, final="Lost"),
-    "Out of Station": Rule(Y, Y, N, final="Lost", needs_reason=True),
-    "Finance Rejected": Rule(N, Y, Y, final="Lost"),
-    "Dropped": Rule(N, Y, Y, final="Lost"),
-    "Lead Already Assigned": Rule(N, N, N, final="Lost"),
-}
-JSON = {"accept": "application/json"}
-SAVED_KEYS = [
-    "execution_time",
-    "final_status",
-    "follow_up_at",
-    "lead_status",
-    "message",
-    "success",
-    "uid",
-    "version",
-]
-
-
-def soon(**ahead: float) -> str:
-    return written(timezone.now() + timedelta(**(ahead or {"days": 2})))
-
-
-def captured(cast: Cast, status: str = "RNR", *, ps: User | None = None, **fields: Any) -> LeadMaster:
-    """A lead of Asha's as capture makes it, its call recorded."""
-    place = {"ps_id": ps.pk, "branch_id": ps.branch_id} if ps else {}
-    uid = capture(enquiry(status=status, **place, **fields), cast.asha).uid
-    record_waiting()
-    return LeadMaster.objects.get(uid=uid)
-
-
-def qualified(cast: Cast, **fields: Any) -> LeadMaster:
-    """A lead whose customer has been reached, with Kiran as PS."""
-    fields = {"category": "Warm", "model": "450 Apex STD", "follow_up_at": timezone.now() + timedelta(days=1), **fields}
-    return captured(cast, "Interested", **{"ps": cast.kiran, **fields})
-
-
-def given(**changes: str) -> dict[str, str]:
-    """What the qualifying call of an interested customer has to say."""
-    return {
-        "lead_status": "Interested",
-        "lead_category": "Hot",
-        "model_interested": "450 Apex STD",
-        "branch": "ATTAPUR",
-        "ps_name": "kiran",
-        "follow_up_date": soon(days=3),
-        **changes,
-    }
-
-
-def signed_in(person: User, **headers: str) -> Client:
-    client = Client(headers=headers)
-    client.force_login(person)
-    return client
-
-
-def save(client: Client, lead: LeadMaster, **fields: Any) -> Any:
-    """The program's POST."""
-    typed = {"version": lead.version, **fields}
-    return client.post(f"/update_lead/{lead.uid}", {k: v for k, v in typed.items() if v is not None}, headers=JSON)
-
-
-def fresh(lead: LeadMaster) -> LeadMaster:
-    return LeadMaster.objects.select_related("cre", "ps", "branch").get(pk=lead.pk)
-
-
-def open_followup(lead: LeadMaster) -> PSFollowup | None:
-    return PSFollowup.objects.open().filter(lead=lead).first()
-
-
-def check_invariants() -> None:
-    record_waiting()
-    assert {rule.name: found for rule in INVARIANTS if (found := offending(rule))} == {}
-
-
-def unchanged(lead: LeadMaster) -> bool:
-    """Whether nothing of the lead was saved, and nothing left for the workers."""
-    now = LeadMaster.objects.values().get(pk=lead.pk)
-    before = {name: getattr(lead, name) for name in now}
-    return now == before and not Outbox.objects.filter(lead=lead, kind=Kind.ATTEMPT).exists()
-
-
-class Controls(HTMLParser):
-    """The work form of a page as a browser would send it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self.offered: dict[str, list[str]] = {}
-        self.links: list[str] = []
-        self._inside = False
-        self._select = self._area = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag == "a":
-            self.links.append(values.get("href", ""))
-        if tag == "form":
-            self._inside = "data-work" in values
-        if not self._inside:
-            return
-        name = values.get("name", "")
-        if tag == "input":
-            self.fields[name] = values.get("value", "")
-        elif tag == "textarea":
-            self._area = name
-            self.fields[name] = ""
-        elif tag == "select":
-            self._select = name
-            self.fields[name] = ""
-            self.offered[name] = []
-        elif tag == "option" and self._select:
-            self.offered[self._select].append(values.get("value", ""))
-            if "selected" in values:
-                self.fields[self._select] = values.get("value", "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._inside = False
-        if tag == "textarea":
-            # A browser drops the line break that Django writes after the tag.
-            self.fields[self._area] = self.fields[self._area].removeprefix("\n")
-            self._area = ""
-        if tag == "select":
-            self._select = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._area:
-            self.fields[self._area] += data
-
-
-def controls(response: Any) -> Controls:
-    return Controls(response.content.decode())
 
 
 @pytest.fixture
@@ -243,62 +85,6 @@ def test_each_status_through_the_cres_form(cast: Cast, asha: Client, status: str
     assert (answer["version"], status in answer["message"]) == (lead.version + 1, True)
     check_saved(cast, lead, status, rule, by=cast.asha)
     check_recorded(lead, status, rule, role="cre")
-
-
-def check_saved(cast: Cast, before: LeadMaster, status: str, rule: Rule, *, by: User) -> None:
-    """What a save of `status` by `by` has left in the lead, its follow-up and the outbox."""
-    lead = fresh(before)
-    at = lead.last_attempt_at
-    assert at is not None
-    assert before.last_attempt_at is not None
-    assert at > before.last_attempt_at
-    assert (lead.lead_status, lead.final_status) == (status, rule.final)
-    assert (lead.version, lead.saved_by, lead.updated_at) == (before.version + 1, by, at)
-    assert lead.won_at == (at if rule.final == "Won" else None)
-    assert lead.lost_at == (at if rule.final == "Lost" else None)
-    reason = "Vijayawada" if rule.needs_reason else status
-    assert lead.lost_reason == (reason if rule.final == "Lost" else "")
-    if rule.final != "Pending":
-        assert lead.follow_up_at is None
-    elif rule.needs_follow_up:
-        assert lead.follow_up_at is not None
-        assert timedelta(days=2) < lead.follow_up_at - at <= timedelta(days=3)
-    else:
-        assert lead.follow_up_at == before.follow_up_at
-    reached = at if rule.contacted else None
-    assert lead.first_call_at == (before.first_call_at or reached)
-    assert lead.last_contact_at == (reached or before.last_contact_at)
-    points = priority(category=lead.lead_category, enquiries=1, promised=status == "Call me Back")
-    assert lead.priority == points
-    followup = open_followup(lead)
-    assert (followup and followup.ps) == (lead.ps if rule.final == "Pending" else None)
-    if rule.final != "Pending" and lead.ps:
-        closed = PSFollowup.objects.get(lead=lead, ps=lead.ps)
-        assert (closed.closed_at, closed.final_status) == (at, rule.final)
-    row = Outbox.objects.get(lead=lead, kind=Kind.ATTEMPT)
-    assert row.payload == {
-        "role": by.role,
-        "by": by.pk,
-        "lead_status": status,
-        "remark": "As they said",
-        "follow_up_at": lead.follow_up_at.isoformat() if rule.needs_follow_up and lead.follow_up_at else None,
-        "final_status_before": "Pending",
-        "final_status_after": rule.final,
-        "called_at": at.isoformat(),
-        "cause": row.payload["cause"],
-    }
-    assert row.payload["cause"]
-
-
-def check_recorded(lead: LeadMaster, status: str, rule: Rule, *, role: str) -> None:
-    before = list(CallAttempt.objects.filter(lead=lead, role=role).order_by("id"))
-    assert record_waiting() == 1
-    call = CallAttempt.objects.filter(lead=lead, role=role).latest("id")
-    assert (call.lead_status, call.contacted, call.final_status_after) == (status, rule.contacted, rule.final)
-    reached = [row for row in before if row.contacted]
-    attempt = 1 + len([row for row in before if row.call_no == len(reached) + 1])
-    assert (call.call_no, call.attempt) == (len(reached) + 1, attempt)
-    check_invariants()
 
 
 @pytest.mark.parametrize("status", [status for status, rule in STATUSES.items() if rule.needs_follow_up])
@@ -722,7 +508,7 @@ def test_without_a_script_a_save_goes_on_to_where_the_form_came_from(cast: Cast,
             f"/update_lead/{lead.uid}", {"version": fresh(lead).version, "lead_status": "RNR", "next": elsewhere}
         )
         assert response.headers["Location"] == f"/lead/{lead.uid}"
-    assert "Saved: RNR." in asha.get(f"/lead/{lead.uid}").content.decode()
+    assert "saved, RNR." in asha.get(f"/lead/{lead.uid}").content.decode()
 
 
 @pytest.mark.parametrize(("fields", "status"), [({"lead_status": "RNR"}, 200), ({}, 422)])
@@ -747,6 +533,25 @@ def test_after_a_conflict_the_page_shows_what_the_colleague_has_said(cast: Cast,
     assert response.status_code == 409
     assert response.headers["HX-Retarget"] == response.headers["HX-Reselect"] == ".work-columns"
     assert remark in response.content.decode().partition('class="beside')[2]
+
+
+def test_who_saved_in_another_tab_is_not_told_of_a_colleague(cast: Cast, asha: Client) -> None:
+    lead = captured(cast)
+    assert save(asha, lead, lead_status="RNR").status_code == 200
+    page = asha.post(f"/update_lead/{lead.uid}", {"version": "1", "lead_category": "Hot"})
+    assert page.status_code == 409
+    assert "you have saved this lead in another tab" in page.text
+    assert "Asha has saved" not in page.text
+    assert "heirs" not in page.text
+
+
+def test_a_supervisor_reads_to_whom_the_lead_has_gone(cast: Cast) -> None:
+    lead, meera = captured(cast), signed_in(cast.meera)
+    assert save(meera, lead, cre=str(cast.ravi.pk)).json()["message"] == "Saved. It is Ravi’s lead now."
+    assert save(meera, fresh(lead), remark="Speaks Telugu").json()["message"] == "Saved."
+    typed = {"version": fresh(lead).version, "cre": str(cast.asha.pk)}
+    part = meera.post(f"/update_lead/{lead.uid}", typed, headers={"hx-request": "true"}).text
+    assert "<strong>Ramesh Kumar</strong>: saved. It is Asha’s lead now." in part
 
 
 def test_a_quick_outcome_needs_one_field_and_brings_its_time_along(cast: Cast, asha: Client) -> None:

@@ -1,16 +1,14 @@
 """Two people save at once: threads behind a barrier, and saves that wait while the lead changes under their hands."""
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -20,23 +18,19 @@ from followups.catalogue import Moment
 from followups.models import EmailState, Outbox, PSFollowup
 from followups.recorder import record_waiting
 from followups.services import NotYours, update_ps_lead
-from followups.update_form import Invalid, Replayed, Stale, UpdateForm, written
+from followups.update_form import Invalid, Replayed, Stale, UpdateForm
 from leads import next_call
 from leads.capture import Captured, Outcome, capture
-from leads.invariants import INVARIANTS, offending
 from leads.models import LeadChange, LeadMaster
 from leads.tests.factories import enquiry, make_lead, phone
-from leads.tests.test_races import all_at_once
+from leads.tests.rivals import all_at_once, while_it_waits
+from leads.tests.typed import check_invariants, soon
 from leads.update_form import UpdateLeadForm
 from leads.updates import Refused, reopen_lead, update_lead
 
 pytestmark = pytest.mark.django_db(transaction=True)
 T = TypeVar("T")
 ANSWERS = (Stale, Invalid, Refused, Replayed, NotYours, LeadMaster.DoesNotExist)
-
-
-def soon(**ahead: float) -> str:
-    return written(timezone.now() + timedelta(**(ahead or {"days": 2})))
 
 
 def captured(cast: Cast, **fields: Any) -> LeadMaster:
@@ -81,45 +75,6 @@ def reopened(lead: LeadMaster, actor: User) -> str:
     except ANSWERS as answer:
         return type(answer).__name__
     return "saved"
-
-
-def check_invariants() -> None:
-    """After the recorder has done its work, every named promise holds."""
-    record_waiting()
-    assert {rule.name: found for rule in INVARIANTS if (found := offending(rule))} == {}
-
-
-def while_it_waits(lead: LeadMaster, job: Callable[[], T], change: Callable[[], object]) -> T:
-    """Runs `job` in a thread until it waits for `lead`, then makes `change` and commits; returns what `job` gave."""
-
-    def run() -> T:
-        try:
-            return job()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as threads:
-        with transaction.atomic():
-            LeadMaster.objects.select_for_update(no_key=True).get(pk=lead.pk)
-            waiting = threads.submit(run)
-            _until_somebody_waits(waiting.done)
-            change()
-        return waiting.result(timeout=20)
-
-
-def _until_somebody_waits(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 15
-    while time.monotonic() < until and not done():
-        with connection.cursor() as cursor:
-            # A transaction looks at the others once, unless it is told to look again.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waited for the lock")
 
 
 # --- A save waits, and the lead changes under its hands ---------------------------------------------------------

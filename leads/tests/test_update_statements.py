@@ -15,7 +15,7 @@ from followups.services import update_ps_lead
 from followups.update_form import UpdateForm
 from leads.models import LeadMaster
 from leads.tests.test_statements import TRANSACTION, besides_transaction, statements
-from leads.tests.test_update import JSON, captured, fresh, given, qualified, soon
+from leads.tests.typed import JSON, captured, fresh, given, qualified, soon
 from leads.update_form import UpdateLeadForm
 from leads.updates import reopen_lead, update_lead
 

@@ -10,7 +10,7 @@ from django.test import Client
 from conftest import PASSWORD, Cast
 from followups.models import Outbox
 from leads.models import LeadMaster
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 
 pytestmark = pytest.mark.django_db
 

@@ -72,7 +72,7 @@ def _facts(leads: int) -> Facts:
 
     from accounts.models import Role, User
     from followups import buckets
-    from leads.bulk import new_phones
+    from leads.invented.bulk import new_phones
     from leads.models import LeadMaster
 
     if (found := LeadMaster.objects.count()) != leads:

@@ -20,7 +20,7 @@ from redis import Redis
 from accounts.models import User, kept_key
 from conftest import PASSWORD, SHIPPED_PATIENCE, Cast
 from leads.models import LeadMaster
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 from performance import counted_cache, timings
 from performance.cache_names import MOST_SECONDS
 from performance.counted_cache import MARK, PAUSE_SECONDS, Away, Breaker, CountedRedisCache, PatientRedis

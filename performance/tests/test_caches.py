@@ -24,7 +24,7 @@ from followups.tasks import WORKER_SEEN, record_waiting
 from leads import sources
 from leads.models import Source
 from leads.tests.factories import make_lead
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 from performance import cache_views, caches, timings
 from performance.cache_names import KEPT, MARKS, kept_of
 from performance.caches import CacheState

@@ -108,7 +108,9 @@ def test_use_is_counted() -> None:
 def test_a_missing_table_is_named_and_its_indexes_are_not_called_missing() -> None:
     run("DROP TABLE performance_live_test")
     found = report()
-    assert found.warnings == ["Not in the database: performance_live_test. Run manage.py migrate."]
+    # After it may stand what other tests have left: dead rows.
+    assert found.warnings[0] == "Not in the database: performance_live_test. Run manage.py migrate."
+    assert not any("missing" in words for words in found.warnings)
     assert found.remarkable == []
 
 

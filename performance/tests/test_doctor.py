@@ -21,8 +21,8 @@ from leads.invariants import INVARIANTS, TOLD
 from leads.models import DuplicateLead, LeadMaster
 from leads.repair import DERIVED, repair
 from leads.tests.factories import enquiry
+from leads.tests.rivals import while_it_waits
 from leads.tests.test_invariants import PLANTED, planted
-from leads.tests.test_update_races import while_it_waits
 from performance import doctor
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ from followups.maintenance import stuck
 from followups.models import Outbox
 from followups.priority import priority
 from followups.recorder import record_waiting
-from followups.tests.test_worker import Workers, inbox, until, workers  # noqa: F401 - fixtures
+from followups.tests.conftest import Workers, inbox, until, workers  # noqa: F401 - fixtures
 from leads.capture import capture
 from leads.maintenance import clear_abandoned_claims
 from leads.models import LeadMaster

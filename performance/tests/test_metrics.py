@@ -10,7 +10,7 @@ from django.test import Client
 
 from conftest import Cast
 from crm import environment
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 from performance import timings
 from performance.tests.conftest import Impostor
 

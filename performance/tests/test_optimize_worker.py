@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from conftest import Cast
-from followups.tests.test_worker import Workers, inbox, until, workers
+from followups.tests.conftest import Workers, inbox, until, workers
 from performance import optimize_plan
 from performance.models import Optimization
 from performance.tests.standing import drop, in_order, standing

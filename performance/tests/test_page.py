@@ -25,12 +25,13 @@ from performance import database, indexes, page_views, queue, timings
 from performance.live_tests import TESTS
 from performance.models import Optimization, SpeedReport
 from performance.operations import OPERATIONS
+from performance.optimize_plan import ToBuild
 from performance.page_views import NAMING, NOT_READ, PARTS
 from performance.queue import Number, Queue
 from performance.tests.conftest import MOST_VISITS, Impostor
 from performance.tests.test_my_speed import timed
 from performance.timings import Timing
-from performance.verdict import BAD, BOTH_AWAY, UNREAD, ToBuild, overall, troubles
+from performance.verdict import BAD, BOTH_AWAY, UNREAD, overall, troubles
 
 pytestmark = pytest.mark.django_db
 PAGE = "/performance_metrics"

@@ -21,7 +21,7 @@ from accounts.tests.test_admin import edited
 from conftest import PASSWORD, Cast
 from leads import sources
 from leads.models import Source
-from leads.tests.test_api import fields, post
+from leads.tests.typed import fields, post
 from performance.cache_names import KEPT
 from performance.counted_cache import MARK
 

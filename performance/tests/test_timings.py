@@ -28,7 +28,7 @@ from followups.tasks import record_waiting
 from leads.capture import CAPTURE, CHECK
 from leads.models import LeadMaster
 from leads.tests.factories import make_lead
-from leads.tests.test_api import fields
+from leads.tests.typed import fields
 from performance import operations, statements, timings
 from performance.measuring import Measured
 from performance.noting import _text, note

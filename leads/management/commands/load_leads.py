@@ -16,7 +16,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-from leads import bulk, staff
+from leads.invented import bulk, staff
 
 MOST = 10_000_000
 PERIOD = timedelta(days=730)

@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 from followups.catalogue import BY_CODE, CALL_BACK, MODELS, UNTOUCHED, Category
-from leads import bulk, invented, staff
+from followups.models import Outbox
 from leads.capture import capture
-from leads.chronicle import Staff
-from leads.history import History
+from leads.invented import bulk, material, staff
+from leads.invented.chronicle import Staff
+from leads.invented.lead_rows import History
+from leads.invented.office_hours import promised
 from leads.models import LeadChange, LeadMaster
-from leads.office_hours import promised
 from leads.records import Enquiry
 
 PASSWORD = "demo-Desk-2026"  # noqa: S105 - known to everybody, which is why it goes into a demo alone
@@ -32,6 +33,8 @@ CAPTURED_NOW = 14 + 6 * 4 + UNOWNED
 PERIOD = timedelta(days=60)
 FORGOTTEN = 0.015
 JUST_NOW = timedelta(minutes=2)
+# The desk starts after this: what nobody could have done before has not waited.
+STARTING = timedelta(seconds=20)
 
 
 class Command(BaseCommand):
@@ -76,6 +79,8 @@ def _seed(now: datetime) -> None:
     _handed_over(coming, cres, crew, now, chance)
     _not_reached(coming, cres, now, chance)
     _untouched(coming, cres)
+    started = timezone.now() + STARTING
+    Outbox.objects.update(created_at=started, not_before=started)
 
 
 def _enquiries(crew: Staff, chance: random.Random) -> Iterator[Enquiry]:
@@ -83,9 +88,9 @@ def _enquiries(crew: Staff, chance: random.Random) -> Iterator[Enquiry]:
     pairs = cycle(crew.letters.items())
     for phone, ((source, sub_source), letter) in zip(bulk.new_phones(chance, CAPTURED_NOW), pairs, strict=False):
         yield Enquiry(
-            customer_name=invented.full_name(chance),
+            customer_name=material.full_name(chance),
             phone=phone,
-            phone_as_typed=invented.typed(phone, chance),
+            phone_as_typed=material.typed(phone, chance),
             source=source,
             sub_source=sub_source,
             letter=letter,
@@ -107,7 +112,7 @@ def _handed_over(
             branch_id=branch,
             ps_id=ps,
             follow_up_at=_soon(now, chance),
-            remark=invented.remark("Interested", chance),
+            remark=material.remark("Interested", chance),
         )
         capture(interested, cre)
     others = ((pair, letter) for pair, letter in crew.letters.items() if pair != (enquiry.source, enquiry.sub_source))
@@ -119,7 +124,7 @@ def _not_reached(coming: Iterator[Enquiry], cres: list[User], now: datetime, cha
     """Each CRE has just tried somebody in vain, and is to call somebody back."""
     for (status, cre), enquiry in zip(product(("RNR", CALL_BACK), cres), coming, strict=False):
         soon = _soon(now, chance) if status == CALL_BACK else None
-        remark = invented.remark(status, chance)
+        remark = material.remark(status, chance)
         capture(replace(enquiry, call=BY_CODE[status], follow_up_at=soon, remark=remark), cre)
 
 

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from followups.catalogue import BY_CODE, UNTOUCHED, FollowUp, Outcome
 from followups.models import CallRole, PSFollowup
 from followups.priority import priority
-from leads import invented, uid
-from leads.history import PENDING, Blank, Call, History
-from leads.invented import Deck
+from leads import uid
+from leads.invented import material
+from leads.invented.lead_rows import PENDING, Blank, Call, History
+from leads.invented.material import Deck
+from leads.invented.office_hours import in_hours, moments, promised
 from leads.models import DuplicateLead, LeadMaster
-from leads.office_hours import in_hours, moments, promised
 
 # A customer whose lead was closed comes back after a fortnight at the soonest.
 COMES_BACK_AFTER = timedelta(days=14)
@@ -25,9 +26,9 @@ TALKED = {"Interested", "Customer Visited Experience Centre", "Booked", "Retaile
 # When these are told, the customer has ridden the scooter, as a rule or often.
 RIDDEN = {"Test Drive": 0.8, "Booked": 0.5, "Retailed": 0.5, "Booked with another number": 0.3}
 
-AT_CAPTURE, ON_REPEAT = Deck(invented.AT_CAPTURE), Deck(invented.ON_REPEAT)
-CRE_FIRST, CRE_LATER, BY_PS = Deck(invented.CRE_FIRST), Deck(invented.CRE_LATER), Deck(invented.BY_PS)
-CATEGORY, MODEL = Deck(invented.CATEGORIES), Deck(invented.MODEL_WEIGHTS)
+AT_CAPTURE, ON_REPEAT = Deck(material.AT_CAPTURE), Deck(material.ON_REPEAT)
+CRE_FIRST, CRE_LATER, BY_PS = Deck(material.CRE_FIRST), Deck(material.CRE_LATER), Deck(material.BY_PS)
+CATEGORY, MODEL = Deck(material.CATEGORIES), Deck(material.MODEL_WEIGHTS)
 
 LEAD, FOLLOWUP, REPEAT = Blank(LeadMaster), Blank(PSFollowup), Blank(DuplicateLead)
 
@@ -58,10 +59,10 @@ class Chronicle:
 
     def __init__(self, staff: Staff, numbers: Numbers, chance: random.Random, forgotten: float) -> None:
         self.staff, self.numbers, self.chance, self.forgotten = staff, numbers, chance, forgotten
-        self.cres = invented.unequal(list(staff.cres), chance)
-        self.branches = invented.unequal(list(staff.sellers), chance)
-        self.sellers = {branch: invented.unequal(people, chance) for branch, people in staff.sellers.items()}
-        self.pairs = Deck({pair: invented.PAIRS.get(pair, 1) for pair in staff.letters})
+        self.cres = material.unequal(list(staff.cres), chance)
+        self.branches = material.unequal(list(staff.sellers), chance)
+        self.sellers = {branch: material.unequal(people, chance) for branch, people in staff.sellers.items()}
+        self.pairs = Deck({pair: material.PAIRS.get(pair, 1) for pair in staff.letters})
         self.closed: list[LeadMaster] = []
 
     def histories(self, count: int, since: datetime, until: datetime) -> Iterator[History]:
@@ -117,18 +118,18 @@ class Chronicle:
         chance, numbers = self.chance, self.numbers
         earlier, pair = self._returning(at), self.pairs.draw(chance)
         phone = earlier.customer_mobile_number if earlier else next(numbers.phones)
-        name = earlier.customer_name if earlier else invented.full_name(chance)
+        name = earlier.customer_name if earlier else material.full_name(chance)
         return LEAD.filled(
             id=next(numbers.leads),
             uid=self._uid(phone, pair, at),
             customer_name=name,
             customer_mobile_number=phone,
-            phone_as_typed=invented.typed(phone, chance),
-            alternate_number=invented.mobile_number(chance) if chance.random() < 0.05 else "",
+            phone_as_typed=material.typed(phone, chance),
+            alternate_number=material.mobile_number(chance) if chance.random() < 0.05 else "",
             email=f"{name.lower().replace(' ', '.')}@example.com" if chance.random() < 0.2 else "",
             source=pair[0],
             sub_source=pair[1],
-            campaign=chance.choice(invented.CAMPAIGNS) if pair == ("META", "Meta") else "",
+            campaign=chance.choice(material.CAMPAIGNS) if pair == ("META", "Meta") else "",
             lead_status=UNTOUCHED,
             priority=priority(category="", enquiries=1, promised=False),
             previous_id=earlier and earlier.pk,
@@ -195,7 +196,7 @@ class Chronicle:
     def _reopen(self, history: History, at: datetime) -> None:
         """A supervisor knows better than the last call; a PS who takes no leads just then loses it by that."""
         lead, chance, supervisor = history.lead, self.chance, self.staff.supervisor
-        reason = chance.choice(invented.REOPENED[lead.final_status])
+        reason = chance.choice(material.REOPENED[lead.final_status])
         followup = None
         if lead.ps_id is not None and chance.random() < 0.9:
             followup = self._assignment(lead, supervisor, at, ps=lead.ps_id)
@@ -217,7 +218,7 @@ class Chronicle:
             history.reassign(self._assignment(lead, cre, at, ps=other))
             return
         if chance.random() < 0.01:
-            name = f"{lead.customer_name.split()[0]} {invented.surname(chance)}"
+            name = f"{lead.customer_name.split()[0]} {material.surname(chance)}"
             history.corrected("customer_name", name, by=cre, at=at)
             return
         if followup and chance.random() < 0.7:
@@ -238,7 +239,7 @@ class Chronicle:
         if pair in history.pairs:
             return
         call = self._told(BY_CODE[ON_REPEAT.draw(chance)], by, at)
-        phone_as_typed = invented.typed(lead.customer_mobile_number, chance)
+        phone_as_typed = material.typed(lead.customer_mobile_number, chance)
         repeat = REPEAT.filled(
             lead_id=lead.pk,
             customer_mobile_number=lead.customer_mobile_number,
@@ -261,7 +262,7 @@ class Chronicle:
         return max(told - timedelta(minutes=5 * self.chance.randint(2, 24)), earliest)
 
     def _told(self, outcome: Outcome, by: int, at: datetime, role: CallRole = CallRole.CRE) -> Call:
-        remark = invented.remark(outcome.code, self.chance)
+        remark = material.remark(outcome.code, self.chance)
         follow_up_at = self._follow_up(outcome, at)
         return Call(outcome=outcome, by=by, at=at, role=role, remark=remark, follow_up_at=follow_up_at)
 

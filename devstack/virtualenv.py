@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack import indexes, kernel
+from devstack import kernel, package_index
 from devstack.console import Refusal, say, step
 
 _NETWORK_WORDS = re.compile(
@@ -188,7 +188,7 @@ def _uv_environment(venv: Path) -> dict[str, str]:
     if not _can_cache():
         ours["UV_NO_CACHE"] = "1"
     # What a person says to uv itself counts more than what they say to pip.
-    return indexes.for_uv(listed.stdout) | ours | dict(os.environ)
+    return package_index.for_uv(listed.stdout) | ours | dict(os.environ)
 
 
 def _can_cache() -> bool:

@@ -7,8 +7,8 @@ from datetime import datetime
 from django.contrib.auth.hashers import make_password
 
 from accounts.models import Branch, Role, User
-from leads import invented
-from leads.chronicle import Staff
+from leads.invented import material
+from leads.invented.chronicle import Staff
 from leads.models import Source
 
 LOAD_CRES, LOAD_PS = 50, 40
@@ -51,7 +51,7 @@ def make_load_people(password: str | None, since: datetime) -> None:
 
 
 def make_branches() -> list[Branch]:
-    return Branch.objects.bulk_create([Branch(name=name) for name in invented.BRANCHES])
+    return Branch.objects.bulk_create([Branch(name=name) for name in material.BRANCHES])
 
 
 def staff(prefix: str = "") -> Staff:
@@ -91,4 +91,4 @@ def _make(people: Iterable[Person], hashed: str, since: datetime) -> None:
 
 def _name(username: str) -> str:
     """The same for a username every time."""
-    return invented.full_name(random.Random(username))  # noqa: S311 - a name, not a secret
+    return material.full_name(random.Random(username))  # noqa: S311 - a name, not a secret

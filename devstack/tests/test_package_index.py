@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from devstack.indexes import for_uv
+from devstack.package_index import for_uv
 
 
 def test_nothing_configured() -> None:

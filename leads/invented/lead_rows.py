@@ -1,7 +1,7 @@
-"""The rows of one lead's life, unsaved, as capture, the update and the recorder would have written them.
+"""The rows of one invented lead's life, unsaved, as capture, the update and the recorder would have written them.
 
 The rules are theirs: `followups.outcome`, `followups.calls.following`, the catalogue. What happens is
-`leads.chronicle`'s choice; nothing here asks the database or chance.
+`leads.invented.chronicle`'s choice; nothing here asks the database or chance.
 """
 
 from collections.abc import Iterator

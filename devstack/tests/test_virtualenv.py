@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import ROOT, environment
+from devstack import ROOT, virtualenv
 from devstack.console import Refusal
 
 
@@ -18,18 +18,18 @@ def venv(tmp_path: Path) -> Path:
     (made / "pyvenv.cfg").write_text("version = 3.11.7\n")
     lock = tmp_path / "requirements-dev.txt"
     lock.write_text("uv==1 \\\n    --hash=sha256:ab\n    # via x\nvine==2 \\\n    --hash=sha256:ef\n")
-    (made / ".stamp").write_text(environment._stamp(made, lock))
+    (made / ".stamp").write_text(virtualenv._stamp(made, lock))
     return made
 
 
 def test_a_second_start_installs_nothing(venv: Path) -> None:
-    assert environment.ensure(venv.parent) == venv / "bin" / "python"
+    assert virtualenv.ensure(venv.parent) == venv / "bin" / "python"
 
 
 @pytest.mark.parametrize("change", ["lock", "python", "stamp", "base"])
 def test_what_makes_it_anew(venv: Path, change: str) -> None:
     lock = venv.parent / "requirements-dev.txt"
-    assert environment._is_current(venv, lock)
+    assert virtualenv._is_current(venv, lock)
     if change == "lock":
         lock.write_text("other==1\n")
     elif change == "python":
@@ -39,25 +39,25 @@ def test_what_makes_it_anew(venv: Path, change: str) -> None:
     else:
         (venv / "bin" / "python").unlink()
         (venv / "bin" / "python").symlink_to("/not/there")
-    assert not environment._is_current(venv, lock)
+    assert not virtualenv._is_current(venv, lock)
 
 
 def test_a_copy_of_a_checkout_is_made_anew(venv: Path, tmp_path: Path) -> None:
     copy = venv.rename(tmp_path / "moved")
-    assert not environment._is_current(copy, tmp_path / "requirements-dev.txt")
+    assert not virtualenv._is_current(copy, tmp_path / "requirements-dev.txt")
 
 
 def test_one_without_pip_is_half_made(venv: Path) -> None:
-    assert not environment._is_usable(venv)
+    assert not virtualenv._is_usable(venv)
 
 
 def test_uv_is_cut_out_of_the_lock_with_its_hashes() -> None:
     lock = (ROOT / "requirements-dev.txt").read_text()
-    pinned = environment._block(lock, "uv")
+    pinned = virtualenv._block(lock, "uv")
     assert pinned.startswith("uv==")
     assert pinned.count("==") == 1
     assert pinned.count("--hash=sha256:") > 1
-    assert environment._block(lock, "not-there") == ""
+    assert virtualenv._block(lock, "not-there") == ""
 
 
 @pytest.mark.parametrize("missing", ["venv", "ensurepip"])
@@ -66,18 +66,18 @@ def test_a_python_without_venv_is_one_sentence(tmp_path: Path, missing: str, mon
     with pytest.raises(
         Refusal, match=rf"no {missing} module: install it \(Debian: apt-get install python3\.\d+-venv\)\.$"
     ):
-        environment._create(tmp_path / ".venv")
+        virtualenv._create(tmp_path / ".venv")
 
 
 def test_pip_installs_the_same_lock_when_uv_fails(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(environment, "_is_usable", lambda venv: True)
-    monkeypatch.setattr(environment, "_install_with_uv", lambda venv, lock, log: False)
-    monkeypatch.setattr(environment, "_run", lambda command, log, variables: ran.__iadd__([command]))
+    monkeypatch.setattr(virtualenv, "_is_usable", lambda venv: True)
+    monkeypatch.setattr(virtualenv, "_install_with_uv", lambda venv, lock, log: False)
+    monkeypatch.setattr(virtualenv, "_run", lambda command, log, variables: ran.__iadd__([command]))
     lock = venv.parent / "requirements-dev.txt"
-    environment._build(venv, lock)
+    virtualenv._build(venv, lock)
     assert ran == [[str(venv / "bin" / "python"), "-m", "pip", "install", "--require-hashes", "-r", str(lock)]]
-    assert environment._is_current(venv, lock)
+    assert virtualenv._is_current(venv, lock)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_why_nothing_could_be_installed(tmp_path: Path, output: str, sentence: s
     log = tmp_path / "install.log"
     log.write_text(output)
     with pytest.raises(Refusal, match=sentence):
-        raise Refusal(environment._why(log))
+        raise Refusal(virtualenv._why(log))

@@ -19,9 +19,9 @@ from django.db import connection, models, transaction
 from psycopg.types.json import JsonbDumper
 
 from followups.models import CallAttempt, Outbox, PSFollowup
-from leads import invented
-from leads.chronicle import Chronicle, Numbers, Staff
-from leads.history import History
+from leads.invented import material
+from leads.invented.chronicle import Chronicle, Numbers, Staff
+from leads.invented.lead_rows import History
 from leads.models import DuplicateLead, LeadChange, LeadMaster
 
 LOADED = (LeadMaster, PSFollowup, CallAttempt, DuplicateLead, LeadChange)
@@ -50,7 +50,7 @@ class Reserves:
     """Everything that a chunk of histories needs to know beforehand."""
 
     def __init__(self, chance: random.Random) -> None:
-        candidates = invented.mobile_numbers(chance)
+        candidates = material.mobile_numbers(chance)
         self.leads = Reserve(lambda size: _next_ids(LeadMaster, size))
         self.followups = Reserve(lambda size: _next_ids(PSFollowup, size))
         # Rows of the outbox never get these ids again: a call is recorded once for each.

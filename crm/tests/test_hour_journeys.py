@@ -43,7 +43,7 @@ def test_a_cres_hour_by_keyboard_alone(open_page: OpenPage, cast: Cast) -> None:
     look_over(page)
     page.keyboard.press("1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Newly Arrived")
-    expect(page.get_by_text("Promised Call: Saved: RNR.")).to_be_visible()
+    expect(page.get_by_text("Promised Call: saved, RNR.")).to_be_visible()
 
     # The new one is interested: what is missing is said at its fields, and then it goes to a PS.
     choose(page, "How did the call go?", "Interested")
@@ -88,7 +88,7 @@ def test_a_cres_hour_by_keyboard_alone(open_page: OpenPage, cast: Cast) -> None:
     expect(page.get_by_label("Remark")).to_have_value("Asks about the loan")
     choose(page, "How did the call go?", "Talked")
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_text("Saved: Talked to PS.").first).to_be_visible()
+    expect(page.get_by_text("saved, Talked to PS.").first).to_be_visible()
     look_over(page)
 
     record_waiting()
@@ -120,7 +120,7 @@ def test_a_pss_hour_on_a_phone(open_page: OpenPage, cast: Cast) -> None:
     card = page.locator(f"#card-{other}")
     card.get_by_text("Outcome", exact=False).first.click()
     card.get_by_role("button", name="RNR").click()
-    expect(page.get_by_text("Saved: RNR.").first).to_be_visible()
+    expect(page.get_by_text("saved, RNR.").first).to_be_visible()
 
     # The other one came for a drive: all that a CRE has recorded stands beside the form.
     page.goto(f"/update_ps_lead/{uid}")
@@ -130,7 +130,7 @@ def test_a_pss_hour_on_a_phone(open_page: OpenPage, cast: Cast) -> None:
     page.get_by_label("Test drive done").fill(f"{timezone.localtime() - timedelta(hours=1):%Y-%m-%dT%H:%M}")
     page.get_by_label("Remark").fill("Drove it round the block")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Saved: Test Drive. Follow-up").first).to_be_visible()
+    expect(page.get_by_text("saved, Test Drive. Follow-up").first).to_be_visible()
     look_over(page)
 
     # And books.
@@ -160,7 +160,7 @@ def test_two_people_on_one_lead_see_theirs_and_mine_and_nothing_is_lost(open_pag
     kiran.get_by_label("Category").select_option("Hot")
     kiran.get_by_label("How did the call go?").select_option("Delayed")
     kiran.get_by_role("button", name="Save", exact=True).click()
-    expect(kiran.get_by_text("Saved: Delayed.").first).to_be_visible()
+    expect(kiran.get_by_text("saved, Delayed.").first).to_be_visible()
 
     asha.get_by_label("How did the call go?").select_option("Discount Issue")
     asha.get_by_label("Remark").fill("Wants two thousand off")
@@ -174,7 +174,7 @@ def test_two_people_on_one_lead_see_theirs_and_mine_and_nothing_is_lost(open_pag
     expect(asha.get_by_label("Remark")).to_have_value("Wants two thousand off")
     look_over(asha)
     asha.get_by_role("button", name="Save", exact=True).click()
-    expect(asha.get_by_text("Saved: Discount Issue.").first).to_be_visible()
+    expect(asha.get_by_text("saved, Discount Issue.").first).to_be_visible()
     lead = LeadMaster.objects.get(uid=uid)
     assert (lead.lead_status, lead.lead_category, lead.version) == ("Discount Issue", "Hot", 3)
 
@@ -190,7 +190,7 @@ def test_a_supervisor_corrects_and_reopens(open_page: OpenPage, cast: Cast, widt
     page.get_by_label("Customer’s name").fill("Ramesh Kumaar")
     look_over(page)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".result-words")).to_contain_text("Saved.")
+    expect(page.locator(".result-words")).to_contain_text("saved.")
     page.get_by_role("link", name="Open the lead").click()
     page.get_by_role("link", name="Reopen").click()
     page.get_by_role("button", name="Reopen").click()
@@ -222,5 +222,5 @@ def test_without_script_an_update_is_saved_and_refused_in_words(open_page: OpenP
     expect(page.get_by_text("“Out of Station”: Where does the customer live?")).to_be_visible()
     page.get_by_label("Why was it lost?").fill("Warangal")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Suma Latha: Saved: Out of Station. The lead is Lost (Warangal).")).to_be_visible()
+    expect(page.get_by_text("Suma Latha: saved, Out of Station. The lead is Lost (Warangal).")).to_be_visible()
     assert LeadMaster.objects.get().lost_reason == "Warangal"
