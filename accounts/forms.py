@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 
-from accounts.models import User
+from accounts.models import LONGEST_USERNAME
 
 REFUSED = "The username and the password do not belong together, or this person may no longer sign in."
 
@@ -25,7 +25,7 @@ class SignInForm(AuthenticationForm):
         """In small letters, so that failed tries count for one name however it was typed. Failed tries are written
         down: what is longer than any name goes no further."""
         typed = str(self.cleaned_data["username"]).lower()
-        if len(typed) > User._meta.get_field("username").max_length:
+        if len(typed) > LONGEST_USERNAME:
             raise ValidationError(REFUSED)
         return typed
 

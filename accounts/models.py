@@ -87,11 +87,14 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return found
 
 
+LONGEST_USERNAME = 60
+
+
 class User(AbstractBaseUser):
     """A person with a role. People are never deleted once leads name them: they stop being active."""
 
     username = models.CharField(
-        max_length=60,
+        max_length=LONGEST_USERNAME,
         validators=[ASCIIUsernameValidator()],
         help_text="What the person signs in with: small letters, digits and @ . + - _",
     )

@@ -14,7 +14,6 @@ from django.template.loader import render_to_string
 from accounts.models import Role, User
 from followups.models import Outbox, PSFollowup
 
-
 # In the payload of an outbox row: the addresses that have this mail, where others were refused.
 TAKEN = "taken"
 

@@ -374,7 +374,7 @@ class SlowServer:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, breaks: Exception | None = None) -> None:
         self.now, self.taken = 0.0, 0
         self.seconds, self.breaks = seconds, breaks
-        monkeypatch.setattr(delivery.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("followups.delivery.time.monotonic", lambda: self.now)
         monkeypatch.setattr(EmailMultiAlternatives, "send", lambda message: self.take())
 
     def take(self) -> int:
