@@ -198,6 +198,20 @@ def test_every_page_is_light_within_the_window_and_open_to_everybody(
         in_full(page, path.format(fresh=desk.fresh.uid, given=desk.given.uid, closed=desk.closed.uid), answers)
 
 
+@pytest.mark.parametrize("width", [1024, 861, 320])
+def test_what_is_widest_fits_a_tablet_and_a_small_phone(
+    open_page: OpenPage, cast: Cast, desk: Desk, width: int
+) -> None:
+    for person, path in (
+        (cast.head, "/branch_head_dashboard"),
+        (cast.asha, "/cre_analytics"),
+        (cast.kiran, "/ps_analytics"),
+    ):
+        page = open_page(person=person, width=width)
+        page.goto(path)
+        look_over(page, "color-contrast")
+
+
 def test_pages_of_trouble_are_open_to_everybody_too(open_page: OpenPage, client: Client, cast: Cast) -> None:
     asked = post_form(client)
     shown = {
@@ -408,6 +422,27 @@ def test_keys_search_go_home_add_a_lead_and_list_themselves(open_page: OpenPage,
     page.locator("main").focus()
     keys.press("h")
     page.wait_for_url("**/cre_dashboard")
+
+
+def test_a_key_goes_to_how_the_call_went(open_page: OpenPage, cast: Cast, desk: Desk) -> None:
+    for person, address in ((cast.asha, "update_lead"), (cast.kiran, "update_ps_lead")):
+        page = open_page(person=person)
+        page.goto(f"/{address}/{desk.given.uid}")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keyboard")).to_contain_text("How did the call go?")
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        outcome = page.get_by_label("How did the call go?")
+        expect(outcome).to_be_focused()
+        expect(outcome).to_have_value("")
+
+
+def test_without_script_no_button_shows_a_key(open_page: OpenPage, cast: Cast, desk: Desk) -> None:
+    for script in (True, False):
+        page = open_page(person=cast.asha, script=script)
+        for path in ("/cre_dashboard", f"/update_lead/{desk.given.uid}"):
+            page.goto(path)
+            expect(page.locator(".button kbd").first).to_be_visible(visible=script)
 
 
 def test_keys_walk_the_rows_and_enter_opens_one(open_page: OpenPage, cast: Cast) -> None:

@@ -167,6 +167,14 @@ def test_more_leads_than_are_shown_may_wait_to_be_accepted(cast: Cast) -> None:
     said = " ".join(html.unescape(re.sub("<[^>]+>", "", page)).split())
     assert "10 or more of your leads wait for a PS to say “Got it”." in said
     assert 'href="?tab=with_ps&amp;category=none"' in page
+    assert "Show them" in said
+
+
+def test_a_single_lead_that_waits_to_be_accepted_is_one(cast: Cast) -> None:
+    given(make_lead(cast.asha), cast.kiran, cast.asha, timezone.now() - timedelta(days=5))
+    page = signed_in(cast.asha).get("/cre_dashboard?tab=untouched").text
+    said = " ".join(html.unescape(re.sub("<[^>]+>", "", page)).split())
+    assert "1 of your leads waits for a PS to say “Got it”. Show it" in said
 
 
 def test_a_ps_without_fresh_leads_polls_for_what_the_page_shows(cast: Cast) -> None:
