@@ -41,7 +41,7 @@ def ps_update(request: SignedInRequest, uid: str) -> HttpResponse:
         before = saved_before(key, request.user, request.POST.get("request_id", ""))
         if before:
             return _saved(request, before.lead, wording.replayed(before.lead), started)
-        return _not_yours(request)
+        return _not_yours(request, started)
 
 
 def _asked(request: SignedInRequest, followup: PSFollowup, started: float) -> HttpResponse:
@@ -121,9 +121,9 @@ def _is_own_page(request: HttpRequest) -> bool:
     return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
 
 
-def _not_yours(request: HttpRequest) -> HttpResponse:
+def _not_yours(request: HttpRequest, started: float) -> HttpResponse:
     if wants_json(request):
-        return refusal(NOT_YOURS, 404)
+        return refusal(NOT_YOURS, 404, started)
     if request.method == "POST":
         typed = {"remark": request.POST.get("remark", ""), "message": NOT_YOURS}
         return render(request, "desk/not_yours.html", typed, status=404)

@@ -44,7 +44,7 @@ def update(request: SignedInRequest, uid: str) -> HttpResponse:
         return _posted(request, key, started)
     except LeadMaster.DoesNotExist as error:
         if wants_json(request):
-            return refusal(NOT_YOURS, 404)
+            return refusal(NOT_YOURS, 404, started)
         if request.method == "POST":
             typed = {"remark": request.POST.get("remark", ""), "message": NOT_YOURS}
             return render(request, "desk/not_yours.html", typed, status=404)
